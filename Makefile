@@ -1,0 +1,66 @@
+# Every command of the project. `make` alone lists them.
+
+# The machine's settings may forbid bytecode, which makes each start several times slower.
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+PYTHON := .venv/bin/python
+ARGS ?=
+AREA ?= fetch
+N ?= 20
+
+.DEFAULT_GOAL := help
+
+##@ Start here
+
+.PHONY: help
+help: ## List these commands
+	@awk 'BEGIN { FS = ":.*##" } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: ## Find Python and Node, install the pinned packages (cached; every command below does it first)
+# The first Python >= 3.11 on PATH that works: the first python3 may be a shim that does not.
+	@IFS=:; for folder in $$PATH; do for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+		python="$$folder/$$name"; [ -x "$$python" ] || continue; \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		unset IFS; exec "$$python" -m localcloud.setup; \
+	done; done; echo "Python 3.11 or newer is needed, and none on PATH works." >&2; exit 1
+
+.PHONY: demo
+demo: setup ## Play the whole story on real mail against the local cloud, and print figures
+	@$(PYTHON) -m localcloud demo $(ARGS)
+
+.PHONY: run
+run: setup ## Start the local cloud and the app, and stay until Ctrl-C
+	@$(PYTHON) -m localcloud up $(ARGS)
+
+##@ While changing something
+
+.PHONY: test
+test: setup ## Run every test (ARGS="-k word" for some)
+	@$(PYTHON) -m pytest $(ARGS)
+
+.PHONY: check
+check: setup ## Check format, lint, types and the direction of imports
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+
+.PHONY: format
+format: setup ## Format the code and mend what the linter can mend
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+.PHONY: lock
+lock: setup ## Pin requirements.txt and requirements-dev.txt anew from the .in files (ARGS=--upgrade for newer ones)
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
+		--custom-compile-command "make lock" $(ARGS) requirements.in --output-file requirements.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
+		--custom-compile-command "make lock" $(ARGS) requirements-dev.in --output-file requirements-dev.txt
+
+##@ Commands that print figures
+
+.PHONY: faults
+faults: setup ## Kill the host in the middle of its work and count what is lost or doubled (AREA=fetch|deliver|send N=20)
+	@$(PYTHON) -m localcloud faults --area $(AREA) --count $(N) $(ARGS)

@@ -1,0 +1,133 @@
+"""What a request says: its body checked against a model with every fault named, its caller, its paging."""
+
+import json
+from base64 import b64decode
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import azure.functions as func
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.errors import Code, FieldFault, InvalidRequest, Refused, TooLarge
+from shared.identifiers import new_ulid
+from shared.settings import Settings
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+
+class Body(BaseModel):
+    """Base of request bodies: unknown fields are refused, types are not guessed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+
+
+BodyModel = TypeVar("BodyModel", bound=BaseModel)
+
+
+class Request:
+    """One HTTP request; *id* goes into answers and logs."""
+
+    def __init__(self, raw: func.HttpRequest, settings: Settings) -> None:
+        self.raw = raw
+        self.settings = settings
+        self.id = f"req_{new_ulid()}"
+
+    def route(self, name: str) -> str:
+        """Return a route parameter."""
+        return str(self.raw.route_params.get(name, ""))
+
+    def query(self, name: str, default: str = "") -> str:
+        """Return a query parameter."""
+        return str(self.raw.params.get(name, default))
+
+    def header(self, name: str) -> str:
+        """Return a header, '' where there is none."""
+        return str(self.raw.headers.get(name) or "")
+
+    def limit(self) -> int:
+        """Return ``?limit=`` (1–200, default 50)."""
+        text = self.query("limit", "50")
+        if not text.isdigit() or not 1 <= int(text) <= 200:
+            raise _query_fault("limit", "out_of_range", "limit must be a whole number from 1 to 200")
+        return int(text)
+
+    def json(self) -> Any:
+        """Return the body as JSON; raises `InvalidRequest` (400) or `TooLarge`."""
+        content = self.raw.get_body()
+        if len(content) > MAX_BODY_BYTES:
+            detail = "The body is over 8 MB. Put large files into storage with POST /api/uploads and name them by upload_id."
+            raise TooLarge(detail)
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError) as error:
+            detail = f"The body is not JSON: {str(error)[:120]}. Send one JSON object."
+            raise InvalidRequest(detail, code=Code.INVALID_JSON) from None
+
+    def body(self, model: type[BodyModel]) -> BodyModel:
+        """Return the body as *model*; raises `InvalidRequest` naming every fault."""
+        return check(model, self.json())
+
+    def admin_write(self) -> None:
+        """
+        Refuse a write that a foreign web page could have caused.
+
+        ``func start`` enforces no keys and any page can post to localhost, so writes need a JSON content type, our own
+        header and our own Host.
+        """
+        if self.header("content-type").split(";")[0].strip().lower() != "application/json":
+            detail = "Send Content-Type: application/json."
+            raise Refused(detail, Code.UNSUPPORTED_MEDIA_TYPE)
+        self.admin_mark()
+
+    def admin_mark(self) -> None:
+        """Refuse an administrator's write without a body (DELETE) that a foreign page could have caused."""
+        if self.header("x-mailgrant-request") != "1":
+            detail = "Send the header X-Mailgrant-Request: 1 with every administrator's write."
+            raise Refused(detail, Code.REQUEST_NOT_MARKED)
+        host = self.header("host").lower()
+        name = urlsplit(f"//{host}").hostname or ""
+        if host != urlsplit(self.settings.public_base_url).netloc.lower() and name not in _LOOPBACK:
+            detail = "The Host header is not the host of PUBLIC_BASE_URL. Call the address that PUBLIC_BASE_URL names."
+            raise Refused(detail, Code.FOREIGN_HOST)
+
+    def bearer(self) -> str:
+        """Return the caller's token: X-Mailgrant-Token, Bearer, or the password of HTTP Basic; '' where none is given."""
+        own = self.header("x-mailgrant-token")
+        scheme, _, value = self.header("authorization").partition(" ")
+        if own:
+            return own.strip()
+        if scheme.lower() == "bearer":
+            return value.strip()
+        if scheme.lower() == "basic":
+            try:
+                return b64decode(value, validate=True).decode().partition(":")[2]
+            except ValueError:
+                return ""
+        return ""
+
+
+def check(model: type[BodyModel], data: Any) -> BodyModel:
+    """Return *data* as *model*; raises `InvalidRequest` naming every fault with its JSON pointer."""
+    try:
+        return model.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        faults = [
+            FieldFault(
+                "".join(f"/{_escape(str(part))}" for part in item["loc"]),
+                str(item["type"]),
+                str(item["msg"]).removeprefix("Value error, "),
+            )
+            for item in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+    names = ", ".join(fault.pointer or "the body" for fault in faults[:10])
+    detail = f"The request has {len(faults)} fault{'s' if len(faults) > 1 else ''}: {names}. See errors for each."
+    raise InvalidRequest(detail, faults)
+
+
+def _escape(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+def _query_fault(name: str, code: str, message: str) -> InvalidRequest:
+    return InvalidRequest(message, [FieldFault(f"?{name}", code, message)])

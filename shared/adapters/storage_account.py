@@ -1,0 +1,148 @@
+"""How a storage account is reached, and what an error of its services means to the product; shared by its three adapters."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
+from azure.core.pipeline.transport import RequestsTransport
+from requests import Session
+from requests.adapters import HTTPAdapter
+
+from shared.clouds import CLOUDS
+from shared.errors import StorageUnavailable
+from shared.settings import Settings
+
+# Within the 30 s that every outward call has in all; a retry of a read begins only after a quick failure.
+TIMEOUTS = {"connection_timeout": 5, "read_timeout": 20}
+READ_RETRIES = {"retry_total": 3, "retry_backoff_factor": 0.2, "retry_backoff_max": 2, "timeout": 30}
+# A write that is repeated blindly meets its own first success as a conflict, so each is sent once.
+NO_RETRIES = {"retry_total": 0}
+_POOL = 32  # as many as the worker has threads (PYTHON_THREADPOOL_THREAD_COUNT)
+_ROLES = "Storage Blob Data Owner, Storage Queue Data Contributor and Storage Table Data Contributor"
+
+
+@dataclass(frozen=True, slots=True)
+class StorageAccount:
+    """A connection string, or an account's *name* in the cloud of *suffix* with the app's identity."""
+
+    connection_string: str = field(default="", repr=False)
+    name: str = ""
+    suffix: str = "core.windows.net"
+    credential: TokenCredential | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, credential: TokenCredential | None) -> "StorageAccount":
+        """Return the account that *settings* name; its cloud is the one of the vault."""
+        suffixes = {cloud.vault_suffix: cloud.queue_suffix.removeprefix("queue.") for cloud in CLOUDS.values()}
+        host = settings.key_vault_url.removeprefix("https://").partition("/")[0]
+        suffix = suffixes.get(host.partition(".")[2], cls.suffix)
+        return cls(settings.mail_storage, settings.mail_storage_account, suffix, credential)
+
+    def url(self, service: str) -> str:
+        """Return the endpoint of *service*: ``table``, ``blob`` or ``queue``."""
+        return f"https://{self.name}.{service}.{self.suffix}"
+
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Clients:
+    """Clients by name, each made on first use; thread-safe."""
+
+    make: Callable[[str], Any]
+    _made: dict[str, Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the client of *name*."""
+        if name not in self._made:
+            with self._lock:
+                if name not in self._made:
+                    self._made[name] = self.make(name)
+        return self._made[name]
+
+
+def transport() -> RequestsTransport:
+    """Return a transport whose pool serves as many threads as the worker has."""
+    session = Session()
+    pool = HTTPAdapter(pool_connections=_POOL, pool_maxsize=_POOL, max_retries=0)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, pool)
+    return RequestsTransport(session=session, session_owner=False)
+
+
+class Heard:
+    """What an answer's head said: pass it as ``raw_response_hook``; of several answers the first counts."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self._date = ""
+
+    def __call__(self, response: Any) -> None:
+        """Take note of an answer."""
+        self.status = response.http_response.status_code
+        self._date = self._date or response.http_response.headers.get("Date", "")
+
+    @property
+    def time(self) -> datetime:
+        """Return storage's own time, in whole seconds."""
+        return parsedate_to_datetime(self._date).astimezone(UTC)
+
+
+def code_of(error: AzureError) -> str:
+    """Return the service's error code, '' where it gave none."""
+    known = getattr(error, "error_code", None)
+    if known:
+        return str(getattr(known, "value", known))
+    response = getattr(error, "response", None)
+    if response is None:
+        return ""
+    header = response.headers.get("x-ms-error-code")
+    if header:
+        return str(header)
+    try:
+        return str(response.json()["odata.error"]["code"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def unavailable(error: AzureError, *, writing: bool) -> StorageUnavailable | None:
+    """
+    Return what *error* means if it is storage's trouble or a missing right; None if it is for the caller to judge.
+
+    A write may have happened after a timeout, a reset or a 5xx; not where no connection came about.
+    """
+    if isinstance(error, ServiceRequestError):
+        return StorageUnavailable("Storage cannot be reached. The work is tried again by itself.")
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    if status in (401, 403):
+        code = code_of(error) or str(status)
+        detail = f"Storage refused the app ({code}). Give the app's identity the roles {_ROLES} on the storage account."
+        return StorageUnavailable(detail)
+    if status is None or status >= 500 or status in (408, 429):
+        code = code_of(error) or (str(status) if status else "no answer")
+        detail = f"Storage gave no usable answer ({code}). The work is tried again by itself."
+        return StorageUnavailable(detail, outcome_unknown=writing)
+    return None
+
+
+def call(function: Callable[[], Result], *, writing: bool = False) -> Result:
+    """Return what *function* returns; raises `StorageUnavailable` for storage's trouble, the SDK's errors for the rest."""
+    try:
+        return function()
+    except AzureError as error:
+        trouble = unavailable(error, writing=writing)
+        if trouble:
+            raise trouble from error
+        raise
+
+
+def refused(error: AzureError) -> RuntimeError:
+    """Return the error for an answer that only a fault in this program can cause."""
+    return RuntimeError(f"storage refused a request of ours: {code_of(error) or type(error).__name__}")

@@ -1,0 +1,155 @@
+"""The rows of credentials and grants: how they are read, and how a grant is scheduled without ever being lost."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from shared.credentials import Credential
+from shared.errors import NotFound, RowChanged, RowExists, RowMissing
+from shared.grants import Grant
+from shared.identifiers import is_ulid, split_grant_id
+from shared.ports import Delete, Insert, Operation, Row, Tables, Update
+from shared.rows import decode, encode
+from shared.schedule import GRANT, DueRow, shard_for
+from shared.times import to_text
+
+PARTITION = "credential"
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[Record]):
+    """A record as read, with the etag that fences its next write."""
+
+    record: Record
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Reads and writes credentials and grants."""
+
+    tables: Tables
+
+    def credential(self, credential_id: str) -> Stored[Credential]:
+        """Return the credential. Raises `NotFound`."""
+        row = self.tables.credentials.get(PARTITION, credential_id) if _is_credential_id(credential_id) else None
+        if row is None:
+            raise NotFound("There is no such credential. GET credentials lists those there are.")
+        return Stored(decode(Credential, row.values), row.etag)
+
+    def credentials(self) -> list[Stored[Credential]]:
+        """Return every credential, oldest first."""
+        rows = self.tables.credentials.read(PARTITION, "cred_", "cred~").rows
+        return [Stored(decode(Credential, row.values), row.etag) for row in rows]
+
+    def add_credential(self, credential: Credential) -> Stored[Credential]:
+        """Insert the row."""
+        done = self.tables.credentials.commit(PARTITION, [Insert(credential.id, encode(credential))])
+        return Stored(credential, done.etags[0])
+
+    def save_credential(self, before: Stored[Credential], after: Credential) -> Stored[Credential]:
+        """Write the row unless it changed meanwhile, with the next version. Raises `RowChanged`, `RowMissing`."""
+        after = replace(after, version=before.record.version + 1)
+        done = self.tables.credentials.commit(PARTITION, [Update(after.id, encode(after), before.etag)])
+        return Stored(after, done.etags[0])
+
+    def grant(self, grant_id: str) -> Stored[Grant]:
+        """Return the grant. Raises `NotFound`."""
+        found = self.find_grant(grant_id)
+        if found is None:
+            raise NotFound("There is no such grant. GET grants lists those there are.")
+        return found
+
+    def find_grant(self, grant_id: str) -> Stored[Grant] | None:
+        """Return the grant, or None."""
+        parts = split_grant_id(grant_id)
+        row = self.tables.grants.get(parts[0], grant_key(parts[1])) if parts else None
+        return _grant(row) if row else None
+
+    def timed_grant(self, grant_id: str) -> tuple[Stored[Grant] | None, datetime | None]:
+        """Return the grant, or None, with storage's time."""
+        parts = split_grant_id(grant_id)
+        if not parts:
+            return None, None
+        key = grant_key(parts[1])
+        found = self.tables.grants.read(parts[0], key, f"{key}~")
+        return (_grant(found.rows[0]) if found.rows else None), found.storage_time
+
+    def grants_of(self, credential_id: str) -> list[Stored[Grant]]:
+        """Return every grant of a credential."""
+        return [_grant(row) for row in self.tables.grants.read(credential_id, "g|", "g~").rows]
+
+    def schedule_grant(
+        self, before: Stored[Grant] | None, after: Grant, at: datetime, *, spent: Sequence[str] = ()
+    ) -> Stored[Grant]:
+        """
+        Write the grant with *at* as its next time, one sequence number on.
+
+        The due row lies in another table, so it is made first and the old ones (*spent* and the record's own) are removed
+        last: whatever dies between leaves at most a stray due row, which its worker drops. Raises `RowChanged`,
+        `RowExists` where another writer was first; then nothing was written.
+        """
+        shard = shard_for(after.id)
+        seq = before.record.seq + 1 if before else 0
+        due = DueRow(at, GRANT, after.id, seq)
+        after = replace(after, seq=seq, next_at=to_text(at), due=due.key)
+        made = self._add_due(shard, due)
+        key, values = grant_key(after.tenant), encode(after)
+        write: Operation = Update(key, values, before.etag) if before else Insert(key, values)
+        try:
+            done = self.tables.grants.commit(after.credential_id, [write])
+        except (RowChanged, RowExists, RowMissing):
+            if made:
+                self.drop_due(shard, due.key)
+            raise
+        old = {*spent, before.record.due if before else ""} - {"", due.key}
+        for due_key in sorted(old):
+            self.drop_due(shard, due_key)
+        return Stored(after, done.etags[0])
+
+    def delete_grant(self, stored: Stored[Grant]) -> None:
+        """Remove the grant and its due row. Raises `RowChanged` where it changed meanwhile."""
+        grant = stored.record
+        with suppress(RowMissing):
+            self.tables.grants.commit(grant.credential_id, [Delete(grant_key(grant.tenant), stored.etag)])
+        if grant.due:
+            self.drop_due(shard_for(grant.id), grant.due)
+
+    def connection_ids(self, credential_id: str, tenant: str = "") -> list[str]:
+        """Return the ids of the connections under a credential, or under one tenant's grant."""
+        first = f"c|{tenant}|" if tenant else "c|"
+        rows = self.tables.grants.read(credential_id, first, f"{first[:-1]}~").rows
+        return [row.key.split("|", 2)[2] for row in rows]
+
+    def drop_due(self, shard: str, key: str) -> None:
+        """Remove a due row if it is there."""
+        with suppress(RowMissing):
+            self.tables.connections.commit(shard, [Delete(key)])
+
+    def _add_due(self, shard: str, due: DueRow) -> bool:
+        try:
+            self.tables.connections.commit(shard, [due.insert()])
+        except RowExists:
+            return False
+        return True
+
+
+def grant_key(tenant: str) -> str:
+    """Return the row key of a grant."""
+    return f"g|{tenant.lower()}"
+
+
+def member_key(tenant: str, connection_id: str) -> str:
+    """Return the row key that says that a connection lives under a tenant's grant."""
+    return f"c|{tenant.lower()}|{connection_id}"
+
+
+def _grant(row: Row) -> Stored[Grant]:
+    return Stored(decode(Grant, row.values), row.etag)
+
+
+def _is_credential_id(text: str) -> bool:
+    return text.startswith("cred_") and is_ulid(text.removeprefix("cred_"))

@@ -1,0 +1,165 @@
+"""Which settings there are, read once and checked whole, all problems named together and values never shown."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable; *default* None means that there is no default."""
+
+    name: str
+    default: str | None
+    description: str
+    required: bool = False
+
+
+SETTINGS = (
+    Setting("AzureWebJobsStorage", None, "Storage of the Functions host: leases, keys, timers.", required=True),
+    Setting(
+        "MAIL_STORAGE",
+        None,
+        "State, mail and queues: a connection string, or `MAIL_STORAGE__accountName` with the app's identity.",
+        required=True,
+    ),
+    Setting("KEY_VAULT_URL", None, "The vault for client secrets and the master key.", required=True),
+    Setting("PUBLIC_BASE_URL", "", "Root of every URL we hand out; default `https://$WEBSITE_HOSTNAME`.", required=True),
+    Setting("ADMIN_AUTH", "key", "How administrators prove themselves: `key` (function key)."),
+    Setting("TICK_SCHEDULE", "0 * * * * *", "NCRONTAB of the tick, which wakes whatever is due."),
+    Setting("DELIVERY_ALLOW", "", "Comma-separated `host:port` that webhooks may reach besides public https on 443."),
+    Setting("TURN_LEASE_SECONDS", "60", "How long a mailbox turn lasts without renewal."),
+    Setting("SEND_LOOK_SECONDS", "30", "First look after an unknown answer to a send."),
+    Setting("SEND_LOOK_GAP_SECONDS", "60", "Least time between the two looks that must both see the draft."),
+    Setting("SEND_QUIET_SECONDS", "300", "Quiet time after an unknown send before the draft may be sent again."),
+    Setting("CONSENT_RECHECK_SECONDS", "5", "First re-check of roles that have not appeared yet; later ones grow."),
+    Setting("VERIFY_SECONDS", "21600", "How often an active grant is verified again."),
+    Setting("DELIVERY_RETRY_SECONDS", "5", "First retry of a delivery; later ones grow to 15 minutes."),
+)
+
+
+class SettingsError(ValueError):
+    """The environment is not usable; the text names every problem and no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings, checked. Periods are in seconds."""
+
+    mail_storage: str
+    mail_storage_account: str
+    key_vault_url: str
+    public_base_url: str
+    admin_auth: str
+    tick_schedule: str
+    delivery_allow: tuple[tuple[str, int], ...]
+    turn_lease_seconds: float
+    send_look_seconds: float
+    send_look_gap_seconds: float
+    send_quiet_seconds: float
+    consent_recheck_seconds: float
+    verify_seconds: float
+    delivery_retry_seconds: float
+
+    @property
+    def redirect_uri(self) -> str:
+        """The one redirect URI that every Microsoft leg returns to."""
+        return f"{self.public_base_url}/api/consent/callback"
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies can be Secure: everywhere but on plain-http loopback."""
+        return self.public_base_url.startswith("https://")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read and check the settings; raises `SettingsError` that names all problems together."""
+        reader = _Reader(environment)
+        settings = cls(
+            mail_storage=environment.get("MAIL_STORAGE", ""),
+            mail_storage_account=environment.get("MAIL_STORAGE__accountName", ""),
+            key_vault_url=reader.text("KEY_VAULT_URL").rstrip("/"),
+            public_base_url=_public_base_url(environment),
+            admin_auth=reader.text("ADMIN_AUTH"),
+            tick_schedule=reader.text("TICK_SCHEDULE"),
+            delivery_allow=reader.convert("DELIVERY_ALLOW", _host_ports),
+            turn_lease_seconds=reader.convert("TURN_LEASE_SECONDS", _positive),
+            send_look_seconds=reader.convert("SEND_LOOK_SECONDS", _positive),
+            send_look_gap_seconds=reader.convert("SEND_LOOK_GAP_SECONDS", _positive),
+            send_quiet_seconds=reader.convert("SEND_QUIET_SECONDS", _positive),
+            consent_recheck_seconds=reader.convert("CONSENT_RECHECK_SECONDS", _positive),
+            verify_seconds=reader.convert("VERIFY_SECONDS", _positive),
+            delivery_retry_seconds=reader.convert("DELIVERY_RETRY_SECONDS", _positive),
+        )
+        problems = [*reader.problems, *settings._problems()]
+        if problems:
+            raise SettingsError("; ".join(problems))
+        return settings
+
+    def _problems(self) -> list[str]:
+        problems = []
+        if not self.mail_storage and not self.mail_storage_account:
+            problems.append("MAIL_STORAGE is missing: give a connection string, or MAIL_STORAGE__accountName")
+        if self.key_vault_url and not self.key_vault_url.startswith("https://"):
+            problems.append("KEY_VAULT_URL must begin with https://")
+        parts = urlsplit(self.public_base_url)
+        if not parts.hostname:
+            problems.append("PUBLIC_BASE_URL is missing and WEBSITE_HOSTNAME gives no default")
+        elif parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")):
+            problems.append("PUBLIC_BASE_URL must begin with https:// (http:// only for 127.0.0.1 and localhost)")
+        elif parts.path or parts.query:
+            problems.append("PUBLIC_BASE_URL must be scheme and host alone, without a path")
+        if self.admin_auth != "key":
+            problems.append("ADMIN_AUTH must be key")
+        return problems
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._known = {setting.name: setting for setting in SETTINGS}
+        self.problems: list[str] = []
+
+    def text(self, name: str) -> str:
+        setting = self._known[name]
+        value = self._environment.get(name) or setting.default
+        if value is None:
+            self.problems.append(f"{name} is missing")
+            return ""
+        return value
+
+    def convert(self, name: str, convert: Callable[[str], Any]) -> Any:
+        try:
+            return convert(self.text(name))
+        except ValueError as error:
+            self.problems.append(f"{name} {error}")
+            return convert(self._known[name].default or "")
+
+
+def _public_base_url(environment: Mapping[str, str]) -> str:
+    hostname = environment.get("WEBSITE_HOSTNAME", "")
+    fallback = f"https://{hostname}" if hostname else ""
+    return (environment.get("PUBLIC_BASE_URL") or fallback).rstrip("/")
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < float("inf"):
+        message = "must be a number of seconds above 0"
+        raise ValueError(message)
+    return number
+
+
+def _host_ports(text: str) -> tuple[tuple[str, int], ...]:
+    pairs = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        host, _, port = item.rpartition(":")
+        if not host or not port.isdigit():
+            message = "must be a comma-separated list of host:port"
+            raise ValueError(message)
+        pairs.append((host.lower(), int(port)))
+    return tuple(pairs)

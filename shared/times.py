@@ -1,0 +1,42 @@
+"""Points in time as text: RFC 3339 in answers and rows, a sortable form in row keys."""
+
+from datetime import UTC, datetime
+
+_KEY_FORMAT = "%Y%m%dT%H%M%S"
+_FAR_FUTURE_MS = 9_999_999_999_999
+
+
+def now_utc() -> datetime:
+    """Return the host's time; decides nothing about ownership, which is storage's time."""
+    return datetime.now(UTC)
+
+
+def to_text(moment: datetime) -> str:
+    """Return RFC 3339 in UTC with milliseconds and Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def from_text(text: str) -> datetime:
+    """Return the moment that RFC 3339 *text* names; raises ValueError where it names none or has no offset."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        message = "a time needs an offset, such as Z"
+        raise ValueError(message)
+    return moment.astimezone(UTC)
+
+
+def to_key(moment: datetime) -> str:
+    """Return a fixed-width form that sorts by time and holds only characters allowed in row keys."""
+    utc = moment.astimezone(UTC)
+    return utc.strftime(_KEY_FORMAT) + f"{utc.microsecond // 1000:03d}Z"
+
+
+def from_key(text: str) -> datetime:
+    """Return the moment of a row key part made by `to_key`."""
+    whole = datetime.strptime(text[:15], _KEY_FORMAT).replace(tzinfo=UTC)
+    return whole.replace(microsecond=int(text[15:18]) * 1000)
+
+
+def to_inverted_key(moment: datetime) -> str:
+    """Return a fixed-width form that sorts newest first."""
+    return f"{_FAR_FUTURE_MS - int(moment.timestamp() * 1000):013d}"
