@@ -30,6 +30,7 @@ _STATUS: tuple[tuple[type[MailgrantError], int], ...] = (
 )
 _CODE_STATUS = {
     Code.INVALID_JSON: 400,
+    Code.STATE_UNKNOWN: 400,
     Code.REQUEST_NOT_MARKED: 403,
     Code.FOREIGN_HOST: 403,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,

@@ -113,6 +113,10 @@ class Child:
                 raise ChildError(f"{self.name} was not ready within {timeout:.0f} s\n{self.tail()}")
             time.sleep(_POLL_SECONDS)
 
+    def change_environment(self, changes: Mapping[str, str]) -> None:
+        """Set these variables for the next start."""
+        self._environment.update(changes)
+
     def is_running(self) -> bool:
         """Tell whether the process lives."""
         return self._process is not None and self._process.poll() is None

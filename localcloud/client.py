@@ -185,30 +185,43 @@ class ControlClient:
     # Mail
 
     def deliver_mime(self, address: str, mime: bytes, folder: str = "inbox", received_at: float | None = None) -> str:
-        """Put a message into a mailbox, received now or at *received_at* (epoch seconds); return its Graph id."""
+        """Put a message into a mailbox, received now or at *received_at* (epoch seconds); return its immutable id."""
         query = {"folder": folder} | ({} if received_at is None else {"received_at": str(received_at)})
         path = f"/mail/mailboxes/{quote(address)}/messages"
         response = self._http.post(path, params=query, content=mime, headers={"Content-Type": "message/rfc822"})
         return str(_checked(response).json()["id"])
 
     def deliver_many(self, address: str, mails: Sequence[bytes], folder: str = "inbox") -> list[str]:
-        """Put many messages into a mailbox in one request; return their Graph ids."""
+        """Put many messages into a mailbox in one request; return their immutable ids."""
         body = [base64.b64encode(mime).decode() for mime in mails]
         path = f"/mail/mailboxes/{quote(address)}/messages/bulk"
         answer = _checked(self._http.post(path, params={"folder": folder}, json=body)).json()
-        return [str(found) for found in (answer["ids"] if isinstance(answer, dict) else answer)]
+        return [str(found) for found in answer["ids"]]
 
     def mailbox(self, address: str) -> dict[str, Any]:
         """Return a mailbox: ``folders`` and ``messages`` with their state and the hash of their MIME."""
         return self._object("GET", f"/mail/mailboxes/{quote(address)}")
 
+    def message_mime(self, address: str, message: str) -> bytes:
+        """Return the MIME text of a message, as the mailbox holds it."""
+        return self._call("GET", f"/mail/mailboxes/{quote(address)}/messages/{quote(message)}/raw").content
+
+    def delete_message(self, address: str, message: str, *, to: str = "purges") -> None:
+        """Delete a message for good, or *to* ``deleteditems`` as a person would."""
+        self._call("DELETE", f"/mail/mailboxes/{quote(address)}/messages/{quote(message)}?to={quote(to)}")
+
+    def move_message(self, address: str, message: str, destination: str) -> dict[str, Any]:
+        """Move a message to another folder, by id or well-known name; return its ``id`` and ``immutable_id``."""
+        path = f"/mail/mailboxes/{quote(address)}/messages/{quote(message)}/move"
+        return self._object("POST", path, {"destination": destination})
+
     def received(self, address: str) -> list[dict[str, Any]]:
         """Return the copies that arrived at *address*: ids, subjects, hashes of attachments, ``X-`` headers."""
         return self._list("GET", f"/mail/received/{quote(address)}")
 
-    def all_received(self) -> Any:
+    def all_received(self) -> list[dict[str, Any]]:
         """Return the copies that arrived anywhere."""
-        return self._call("GET", "/mail/received").json()
+        return self._list("GET", "/mail/received")
 
     def external_received(self, address: str) -> list[dict[str, Any]]:
         """Return the copies that left every tenant for *address*."""

@@ -59,8 +59,8 @@ class MailServices(NamedTuple):
 def graph_mail(world: World, issuer: TokenIssuer) -> MailServices:
     """Return the Graph mail simulator for *world*."""
     # Imported late: mail is the heaviest part, and a test of the rest can do without.
-    from localcloud.graph import control_routes, graph_app, uploads_app
-    from localcloud.mailboxes import Mailboxes
+    from localcloud.graph import control_routes, graph_app, uploads_app  # noqa: PLC0415
+    from localcloud.mailboxes import Mailboxes  # noqa: PLC0415
 
     mailboxes = Mailboxes(world)
     graph, uploads = graph_app(world, mailboxes, issuer), uploads_app(world, mailboxes)
@@ -159,7 +159,7 @@ class LocalCloud:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - start() reports it to whoever waits
             self._failure = error
             self._ready.set()
 

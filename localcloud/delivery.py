@@ -39,9 +39,9 @@ def submit(mailboxes: Mailboxes, mailbox: Mailbox, draft: Message, *, save_copy:
             raise bad_request("The message is not a draft and cannot be sent.", "ErrorInvalidRequest")
         _deliver(mailboxes, mailbox, draft, draft.mime())
         return
-    _check_sender(mailboxes, mailbox, draft)
     if not draft.is_draft:
         raise bad_request("The message is not a draft and cannot be sent.", "ErrorInvalidRequest")
+    _check_sender(mailboxes, mailbox, draft)
     _check_recipients(mailboxes, mailbox, draft)
     raw = _submitted_mime(mailboxes, mailbox, draft)
     check_size(mailboxes, mailbox, len(raw))

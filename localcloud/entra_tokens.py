@@ -30,7 +30,7 @@ TOKEN_EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
 _REMEMBERED_TOKENS = 4096
 
 
-class TokenRejected(Exception):  # noqa: N818 - named for what happened to it
+class TokenRejected(Exception):
     """A bearer token is not acceptable; *message* is what the service answers with its 401."""
 
     def __init__(self, message: str) -> None:

@@ -38,8 +38,8 @@ def product_environment(
     Return the whole environment of the product for a local run.
 
     *storage* is Azurite's connection string, *cloud* what `python -m localcloud cloud` printed, *public_base_url* the
-    URL of the host without `/api`. *delivery_allow* lists what webhooks may reach besides public addresses; *changes*
-    come last and win.
+    URL of the host without `/api`. *delivery_allow* lists as `host:port` what webhooks may reach besides public
+    addresses; *changes* come last and win.
     """
     return {
         **stripped_environment(),

@@ -11,7 +11,7 @@ from typing import Any
 
 from localcloud.mail_fields import Json, fields_of_mail, header_addresses, preview, timestamp
 from localcloud.mime_compose import Composition, append_attachments, compose
-from localcloud.mime_parse import MimeAttachment, ParsedMail, parse_mime
+from localcloud.mime_parse import MimeAttachment, ParsedMail, parse_mime, read_header
 
 _EXTENDED_PROPERTY = re.compile(
     r"(?i)^\s*(string|integer|long|boolean|short|double|float|systemtime|guid|binary)(?:array)?\s+"
@@ -96,21 +96,27 @@ class Message:
             self._fields = self._derive()
         return self._fields
 
-    def _derive(self) -> Json:
-        fields = (fields_of_mail(self.parsed()) if self._raw is not None else {}) | self.properties
+    def item_fields(self) -> Json:
+        """Return the properties that the item has of itself; the MIME text is not read for them."""
         key = base64.b64encode(b"\t\0\0\0\x16\0\0\0" + self.version.to_bytes(12, "big")).decode()
-        received = timestamp(self.received_at)
         return {
             "@odata.etag": f'W/"{key}"', "createdDateTime": timestamp(self.created_at),
-            "lastModifiedDateTime": timestamp(self.modified_at), "changeKey": key, "categories": [],
-            "receivedDateTime": received, "sentDateTime": received,
-            "hasAttachments": any(not item.file.inline for item in self.attachments()),
+            "lastModifiedDateTime": timestamp(self.modified_at), "changeKey": key,
+            "receivedDateTime": timestamp(self.received_at), "isRead": self.is_read, "isDraft": self.is_draft,
+        }  # fmt: skip
+
+    def _derive(self) -> Json:
+        fields = (fields_of_mail(self.parsed()) if self._raw is not None else {}) | self.properties
+        item = self.item_fields()
+        return {
+            **item, "categories": [], "sentDateTime": item["receivedDateTime"],
+            "hasAttachments": any(not attachment.file.inline for attachment in self.attachments()),
             "internetMessageId": None, "subject": "", "bodyPreview": preview(fields), "importance": "normal",
             "conversationId": None, "conversationIndex": conversation_index(fields.get("conversationId")),
-            "isDeliveryReceiptRequested": False, "isReadReceiptRequested": False, "isRead": self.is_read,
-            "isDraft": self.is_draft, "inferenceClassification": "focused",
-            "body": {"contentType": "text", "content": ""}, "sender": None, "from": None, "toRecipients": [],
-            "ccRecipients": [], "bccRecipients": [], "replyTo": [], "flag": {"flagStatus": "notFlagged"},
+            "isDeliveryReceiptRequested": False, "isReadReceiptRequested": False,
+            "inferenceClassification": "focused", "body": {"contentType": "text", "content": ""}, "sender": None,
+            "from": None, "toRecipients": [], "ccRecipients": [], "bccRecipients": [], "replyTo": [],
+            "flag": {"flagStatus": "notFlagged"},
         } | fields  # fmt: skip
 
     def mime(self) -> bytes:
@@ -133,7 +139,16 @@ class Message:
         """Return the value of an internet header, None where there is none."""
         wanted = name.casefold()
         own = next((value for key, value in self.headers if key.casefold() == wanted), None)
-        return own if own is not None else self.parsed().header(name)
+        if own is not None or self._raw is None:
+            return own
+        return read_header(self._raw, name) if self._parsed is None else self._parsed.header(name)
+
+    def internet_message_id(self) -> str | None:
+        """Return the Message-ID, for searches, which must not read the whole MIME text of every message."""
+        if self._fields is not None or "internetMessageId" in self.properties or self._raw is None:
+            found: str | None = self.fields()["internetMessageId"]
+            return found
+        return (read_header(self._raw, "Message-ID") or "").strip() or None
 
     def internet_headers(self) -> list[tuple[str, str]]:
         """Return the headers as ``internetMessageHeaders`` shows them."""
@@ -168,14 +183,6 @@ class Message:
             self._raw = self._parsed = None
         self.properties.update(properties)
         self._forget_content()
-
-    def become(self, raw: bytes) -> None:
-        """Replace the whole content by *raw*; properties that only the item has stay."""
-        kept = ("categories", "flag", "inferenceClassification", "importance")
-        self.properties = {name: self.properties[name] for name in kept if name in self.properties}
-        self.headers, self._added = [], []
-        self._raw, self._parsed, self._mime, self._digest = raw, None, raw, ""
-        self._attachments = self._fields = None
 
     def _forget_content(self) -> None:
         self._mime = self._attachments = self._fields = None

@@ -73,6 +73,17 @@ def parse_mime(raw: bytes) -> ParsedMail:
     )
 
 
+def read_header(raw: bytes, name: str) -> str | None:
+    """Return the first header called *name* of *raw*, as `parse_mime` would, without reading the body."""
+    ends = [end for end in (raw.find(b"\n\r\n"), raw.find(b"\n\n")) if end >= 0]
+    head = raw[: min(ends) + 1] if ends else raw
+    wanted = name.casefold()
+    if wanted.encode("utf-8", "replace") not in head.lower():
+        return None
+    message = email.message_from_bytes(head, policy=compat32)
+    return next((_header_text(value) for key, value in message.raw_items() if key.casefold() == wanted), None)
+
+
 def parse_addresses(values: list[str]) -> list[Address]:
     """Return the mailboxes in the raw header *values*; encoded names are decoded after splitting."""
     cleaned = [_printable(value) for value in values]

@@ -55,10 +55,12 @@ class HostProcess:
         keys: Keys | None = None,
         folder: Path | None = None,
     ) -> None:
-        self._port = port if isinstance(port, ReservedPort) else ReservedPort(port)
         self._is_func = os.environ.get("FUNCTIONS_HOST") == "func"
+        func = _find_func() if self._is_func else ""
+        self._port = port if isinstance(port, ReservedPort) else ReservedPort(port)
         self.keys = no_keys() if self._is_func else keys or generate_keys()
-        command = _func_command(self.port) if self._is_func else _host_command(app_dir, self.port, self.keys)
+        start = [func, "start", "--port", str(self.port)]
+        command = start if self._is_func else _host_command(app_dir, self.port, self.keys)
         cwd = app_dir if self._is_func else PROJECT
         self._child = Child("host", command, self._complete(environment), folder=folder, cwd=cwd)
 
@@ -102,6 +104,10 @@ class HostProcess:
             self._child.start(self._pings, FUNC_READY_SECONDS)
         else:
             self._child.start(self._child.printed_ready, HOST_READY_SECONDS)
+
+    def change_environment(self, changes: Mapping[str, str]) -> None:
+        """Set these variables of the host from its next start on."""
+        self._child.change_environment(changes)
 
     def is_running(self) -> bool:
         """Tell whether the process lives."""
@@ -199,12 +205,13 @@ def parse_environment(text: str) -> dict[str, str]:
 
 
 def _host_command(app_dir: Path, port: int, keys: Keys) -> list[str]:
-    command = [sys.executable, "-m", "localcloud", "host", str(app_dir), "--port", str(port)]
+    # A developer's local.settings.json may lead to a real account.
+    command = [sys.executable, "-m", "localcloud", "host", str(app_dir), "--port", str(port), "--no-local-settings"]
     return command if keys.enforced else [*command, "--no-keys"]
 
 
-def _func_command(port: int) -> list[str]:
+def _find_func() -> str:
     func = shutil.which("func")
     if not func:
         raise ChildError("FUNCTIONS_HOST=func, but there is no `func` on PATH")
-    return [func, "start", "--port", str(port)]
+    return func

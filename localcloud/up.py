@@ -18,8 +18,6 @@ from localcloud.environment import create_storage, product_environment
 from localcloud.processes import CloudProcess, HostProcess, start_azurite, start_cloud, start_host
 
 _WATCH_SECONDS = 1.0
-# A receiver of webhooks on this machine is what someone who tries the product has.
-_LOOPBACK = ("127.0.0.1",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow",
         action="append",
-        metavar="HOST",
-        help=f"what webhooks may reach besides public addresses (default: {', '.join(_LOOPBACK)})",
+        default=[],
+        metavar="HOST:PORT",
+        help="what webhooks may reach besides public addresses, such as a receiver of your own; may be repeated",
     )
 
 
@@ -87,8 +86,7 @@ def _start_host(args: argparse.Namespace, azurite: Azurite, cloud: CloudProcess)
     found = cloud.environment
     with ControlClient(found["LOCALCLOUD_CONTROL_URL"], found["LOCALCLOUD_CONTROL_TOKEN"]) as control:
         control.change_registration(found["LOCALCLOUD_CLIENT_ID"], redirect_uris=[f"{url}/api/consent/callback"])
-    allow = args.allow or _LOOPBACK
-    environment = product_environment(azurite.connection_string, found, url, delivery_allow=allow)
+    environment = product_environment(azurite.connection_string, found, url, delivery_allow=args.allow)
     return start_host(environment, port=port)
 
 

@@ -1,7 +1,7 @@
 """A credential: one OAuth2 app registration as we use it, and what is wrong with one that a person typed in."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -38,8 +38,8 @@ class Credential:
     """
     The credential row. *tenant* is the home tenant's id, or ``organizations``.
 
-    The three versions pin the vault: *active_version* is used, *candidate_version* is not proven yet, *fallback_version*
-    was active before. *status* is ``creating`` until the vault holds the secret, then ``ready``.
+    The three versions pin the vault: *active_version* is used, *candidate_version* is not proven yet, and
+    *fallback_version* was active before. *status* is ``creating`` until the vault holds the secret, then ``ready``.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Credential:
     candidate_version: str = ""
     fallback_version: str = ""
     secret_expires_at: str | None = None
+    candidate_expires_at: str | None = None
     status: str = "creating"
     version: int = 1
     fault: RecordedFault | None = None
@@ -113,6 +114,21 @@ class Place:
 
     cloud: str
     tenant: str
+
+
+def promoted(credential: Credential, version: str) -> Credential:
+    """Return the credential with *version*, which has fetched a token, in use; the old one stays as fallback."""
+    is_candidate = credential.candidate_version == version
+    return replace(
+        credential,
+        active_version=version,
+        candidate_version="" if is_candidate else credential.candidate_version,
+        fallback_version=credential.active_version,
+        secret_expires_at=credential.candidate_expires_at if is_candidate else credential.secret_expires_at,
+        candidate_expires_at=None if is_candidate else credential.candidate_expires_at,
+        version=credential.version + 1,
+        fault=None,
+    )
 
 
 def examine(asked: NewCredential, now: datetime) -> tuple[Place, list[FieldFault]]:
@@ -179,7 +195,9 @@ def _from_urls(asked: NewCredential) -> tuple[Place, list[FieldFault]]:
     auth_place, auth_faults = _from_url("/auth_endpoint_url", asked.auth_endpoint_url, _CONSENT_PATHS)
     faults += auth_faults
     if not faults and auth_place != token_place:
-        message = "auth_endpoint_url and token_endpoint_url name different clouds or tenants: copy both from one registration"
+        message = (
+            "auth_endpoint_url and token_endpoint_url name different clouds or tenants: copy both from one registration"
+        )
         faults.append(FieldFault("/auth_endpoint_url", "differs", message))
     return token_place, faults
 
@@ -198,7 +216,9 @@ def _from_url(pointer: str, url: str, paths: tuple[str, ...]) -> tuple[Place, li
         faults.append(FieldFault(pointer, "not_an_endpoint", message))
     if cloud is None:
         hosts = ", ".join(sorted({cloud.login_host for cloud in CLOUDS.values()}))
-        faults.append(FieldFault(pointer, Code.UNKNOWN_CLOUD.value, f"the host must be a Microsoft login host: {hosts}"))
+        faults.append(
+            FieldFault(pointer, Code.UNKNOWN_CLOUD.value, f"the host must be a Microsoft login host: {hosts}")
+        )
     return Place(cloud.name if cloud else "", tenant.lower()), faults
 
 

@@ -47,8 +47,8 @@ class Grant:
     """
     The grant row.
 
-    *since* is when consent was last given or asked for: rights may take 24 h from then. *worked_at* is when the tenant's
-    rights were last seen. *checks* counts the checks since the last change of mind and paces the next one; *next_at*,
+    *since* is when consent was last given or asked for: rights may take 24 h from then. *worked_at* is when the rights
+    were last seen. *checks* counts the checks since the last change of mind and paces the next one; *next_at*,
     *due*, *seq* and *claim* are as in every scheduled record.
     """
 
@@ -80,7 +80,7 @@ class Grant:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """
-    What one check found: the *roles* of a fresh token (None where it cannot be read), or the *fault* instead of a token.
+    What one check found: the *roles* of a fresh token (None where it cannot be read), or the *fault* instead of one.
 
     *reached* tells what a mailbox probe found, None where none was made.
     """
@@ -136,11 +136,15 @@ def sentence(grant: Grant) -> str:
         case GrantStatus.UNCONFIRMED:
             return "Consent works, but nobody has proven whose tenant it is. Confirm the grant if you know this tenant."
         case GrantStatus.PARTIAL:
-            return f"These rights are missing: {missing}. Add them to the registration and let an administrator consent."
+            return (
+                f"These rights are missing: {missing}. Add them to the registration and let an administrator consent."
+            )
         case GrantStatus.UNVERIFIABLE:
             return "Microsoft's token cannot be read, so the rights could not be checked. Test a connection to see."
         case GrantStatus.DENIED:
-            return f"The tenant has not granted {missing}. Add them to the registration and let an administrator consent."
+            return (
+                f"The tenant has not granted {missing}. Add them to the registration and let an administrator consent."
+            )
         case GrantStatus.REVOKED:
             return "The tenant has taken its consent back. Send its administrator a consent link."
         case _:

@@ -74,9 +74,9 @@ def split_receipt_id(text: str) -> tuple[str, str] | None:
     return connection_id, message_hash
 
 
-def new_entry_id(connection_id: str) -> str:
-    """Return the id of an outbox entry; it names its connection, so that it finds its partition."""
-    return f"msg_{connection_id.removeprefix('conn_')}.{new_ulid()}"
+def new_entry_id(connection_id: str, milliseconds: int | None = None) -> str:
+    """Return the id of an outbox entry made at *milliseconds*; it names its connection, so it finds its partition."""
+    return f"msg_{connection_id.removeprefix('conn_')}.{new_ulid(milliseconds)}"
 
 
 def split_entry_id(text: str) -> tuple[str, str] | None:

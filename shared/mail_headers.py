@@ -1,5 +1,6 @@
 """What the headers of a mail say; nothing that stands in one can raise."""
 
+import email.utils
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,6 +29,8 @@ _KEPT = (
 )
 _MAX_VALUE = 2000
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,900}>")
+# Strict reading, where this Python has it, returns nothing at all for one malformed address among many.
+_LENIENT: dict[str, Any] = {"strict": False} if getattr(email.utils, "supports_strict_parsing", False) else {}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -38,18 +41,16 @@ def text_of(message: Message, name: str) -> str:
 
 def decoded(raw: str) -> str:
     """Return *raw* with its encoded words read, as far as their charsets can be."""
-    unfolded = re.sub(r"\r?\n[ \t]*|[\r\n]", " ", raw)
     try:
-        pieces = [_piece(content, charset) for content, charset in decode_header(unfolded)]
+        pieces = [_piece(content, charset) for content, charset in decode_header(raw)]
     except Exception:  # noqa: BLE001 - the standard library raises several kinds on malformed encoded words
-        pieces = [unfolded]
+        pieces = [raw]
     return printable("".join(pieces)).strip()
 
 
 def printable(text: str) -> str:
     """Return *text* without control characters and without halves of surrogate pairs."""
-    clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if _has_surrogates(text) else text
-    return _CONTROL.sub("", clean)
+    return _CONTROL.sub("", text.encode("utf-8", "replace").decode())
 
 
 def addresses_of(message: Message, name: str) -> tuple[Address, ...]:
@@ -76,7 +77,7 @@ def kept_headers(message: Message) -> tuple[tuple[str, str], ...]:
     for name in message:
         lower = printable(str(name)).lower()
         if (lower in _KEPT or lower.startswith("x-")) and lower not in [seen for seen, _ in found] and len(found) < 50:
-            found.append((lower, text_of(message, name)[:_MAX_VALUE]))
+            found.append((lower, text_of(message, lower)[:_MAX_VALUE]))
     return tuple(found)
 
 
@@ -105,22 +106,25 @@ def _from_daemon(message: Message) -> bool:
 
 def _addresses(message: Message, name: str) -> Iterator[Address]:
     with suppress(Exception):
-        raw = [re.sub(r"\r?\n[ \t]*|[\r\n]", " ", _as_text(value)) for value in message.get_all(name, [])]
-        # Strict reading returns nothing at all for one malformed address among many.
-        for shown, address in getaddresses(raw, strict=False):
+        for shown, address in getaddresses(list(_values(message, name)), **_LENIENT):
             if shown or address:
                 yield Address(decoded(shown)[:300], printable(address).strip()[:320])
 
 
 def _raw(message: Message, name: str) -> str:
-    with suppress(Exception):
-        return _as_text(message.get(name, ""))
-    return ""
+    return next(_values(message, name), "")
 
 
-def _as_text(value: Any) -> str:
-    # compat32 gives a Header object where a value holds bytes beyond ASCII.
-    return value if isinstance(value, str) else "".join(_piece(content, charset) for content, charset in value._chunks)
+def _values(message: Message, name: str) -> Iterator[str]:
+    """Yield the values of a header on one line each, bytes beyond ASCII read as UTF-8 or else as cp1252."""
+    for key, value in message.raw_items():
+        if key.lower() == name:
+            raw = str(value).encode("utf-8", "surrogateescape")
+            try:
+                text = raw.decode()
+            except ValueError:
+                text = raw.decode("cp1252", "replace")
+            yield re.sub(r"\r?\n[ \t]*|[\r\n]", " ", text)
 
 
 def _parameter(message: Message, name: str) -> str:
@@ -137,7 +141,3 @@ def _piece(content: str | bytes, charset: Any) -> str:
         with suppress(LookupError, ValueError):
             return content.decode(name)
     return content.decode("cp1252", "replace")
-
-
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)

@@ -107,14 +107,37 @@ class Table(Protocol):
 class Tables(Protocol):
     """The tables of the product, by name."""
 
-    connections: Table
-    credentials: Table
-    grants: Table
-    tickets: Table
-    receipts: Table
-    outbox: Table
-    log: Table
-    audit: Table
+    @property
+    def connections(self) -> Table:
+        """Mailboxes with their turns, connections and runs, and the due rows."""
+
+    @property
+    def credentials(self) -> Table:
+        """Credentials, and what the system keeps for itself."""
+
+    @property
+    def grants(self) -> Table:
+        """What tenants gave, and who lives under it."""
+
+    @property
+    def tickets(self) -> Table:
+        """Consent links and states."""
+
+    @property
+    def receipts(self) -> Table:
+        """Fetched messages."""
+
+    @property
+    def outbox(self) -> Table:
+        """Messages to send."""
+
+    @property
+    def log(self) -> Table:
+        """Runs."""
+
+    @property
+    def audit(self) -> Table:
+        """Who changed what."""
 
 
 # Blobs
@@ -151,12 +174,37 @@ class Blobs(Protocol):
         """Remove the blob; no error where there is none."""
 
 
+class UploadLinks(Protocol):
+    """How a large file gets into the container ``uploads`` without passing through a request's memory."""
+
+    def link(self, path: str, seconds: float) -> str:
+        """Return a URL that may create this one blob, and nothing else, for *seconds*. Raises `StorageUnavailable`."""
+
+    def stage(self, path: str, number: int, content: bytes) -> None:
+        """Put part *number* (from 1) of at most 4 MiB; a repeat replaces it. Raises `StorageUnavailable`."""
+
+    def complete(self, path: str, size: int) -> int | None:
+        """
+        Return how many bytes are there, after joining the parts that were staged if they are *size* bytes together.
+
+        None where neither blob nor part was ever put. Raises `StorageUnavailable`.
+        """
+
+
 class BlobStore(Protocol):
     """The containers of the product, by name."""
 
-    received: Blobs
-    outbox: Blobs
-    uploads: Blobs
+    @property
+    def received(self) -> Blobs:
+        """Fetched content."""
+
+    @property
+    def outbox(self) -> Blobs:
+        """Content to send."""
+
+    @property
+    def uploads(self) -> Blobs:
+        """Files put here before they are named in a mail."""
 
 
 # Queues
@@ -269,6 +317,14 @@ class DeltaPage:
     delta_link: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a message lies, and whether it is marked read."""
+
+    folder_id: str
+    is_read: bool
+
+
 class GraphDirectory(Protocol):
     """Users and folders."""
 
@@ -303,6 +359,9 @@ class GraphReading(Protocol):
     def apply(self, mailbox: GraphMailbox, action: str, ids: Sequence[str], folder_id: str = "") -> "dict[str, Fault | None]":
         """Mark read (``read``) or move (``move`` to *folder_id*) at most 20 messages by one ``$batch``."""
 
+    def placed(self, mailbox: GraphMailbox, ids: Sequence[str]) -> "dict[str, Placed | Fault]":
+        """Return where at most 20 messages lie by one ``$batch``: look before repeating an `apply`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -313,23 +372,33 @@ class Found:
     internet_message_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What is said of a file that is attached to a draft; *content_id* is '' unless the html names it."""
+
+    name: str
+    content_type: str
+    content_id: str = ""
+    inline: bool = False
+
+
 class GraphSending(Protocol):
     """What send needs of Graph. Every error says by `outcome_unknown` whether the effect may have happened."""
 
     def create_draft(self, mailbox: GraphMailbox, mime: bytes) -> Found:
         """Make a draft from MIME; a repeat makes another."""
 
-    def attach(self, mailbox: GraphMailbox, draft_id: str, name: str, content_type: str, content: bytes) -> None:
+    def attach(self, mailbox: GraphMailbox, draft_id: str, file: "Attachment", content: bytes) -> None:
         """Add a file of less than 3 MB to a draft; a repeat adds another."""
 
     def attach_large(
-        self, mailbox: GraphMailbox, draft_id: str, name: str, content_type: str, size: int, chunks: Iterator[bytes]
+        self, mailbox: GraphMailbox, draft_id: str, file: "Attachment", size: int, chunks: Iterator[bytes]
     ) -> None:
-        """Add a file through an upload session, chunk by chunk; a repeat adds another."""
+        """Add a file of *size* bytes through an upload session, chunk by chunk; a repeat adds another."""
 
-    def send(self, mailbox: GraphMailbox, draft_id: str) -> None:
+    def send(self, mailbox: GraphMailbox, draft_id: str) -> float | None:
         """
-        Send a draft; returns only on 202.
+        Send a draft; returns only on 202, with the seconds for which Graph asked to be left alone (None: it did not).
 
         Raises a `Fault` whose `outcome_unknown` is False only for answers that prove a refusal: connect error, 400, 401,
         403, 404, 413, 429.
@@ -339,7 +408,11 @@ class GraphSending(Protocol):
         """Return the message by immutable id, or None where it is not found."""
 
     def find_marked(self, mailbox: GraphMailbox, entry_id: str, internet_message_id: str) -> list[Found]:
-        """Return messages of the whole mailbox that bear the marker of *entry_id*, or this Message-ID."""
+        """
+        Return messages of the whole mailbox, recoverable items included, with the marker of *entry_id* or this Message-ID.
+
+        Stops early at one that is no draft. Raises where a search gave no answer and none was found.
+        """
 
     def delete_draft(self, mailbox: GraphMailbox, draft_id: str) -> None:
         """Remove a draft; no error where it is gone."""

@@ -51,8 +51,7 @@ class Registry:
         return Stored(credential, done.etags[0])
 
     def save_credential(self, before: Stored[Credential], after: Credential) -> Stored[Credential]:
-        """Write the row unless it changed meanwhile, with the next version. Raises `RowChanged`, `RowMissing`."""
-        after = replace(after, version=before.record.version + 1)
+        """Write the row unless it changed meanwhile. Raises `RowChanged`, `RowMissing`."""
         done = self.tables.credentials.commit(PARTITION, [Update(after.id, encode(after), before.etag)])
         return Stored(after, done.etags[0])
 
@@ -88,8 +87,8 @@ class Registry:
         """
         Write the grant with *at* as its next time, one sequence number on.
 
-        The due row lies in another table, so it is made first and the old ones (*spent* and the record's own) are removed
-        last: whatever dies between leaves at most a stray due row, which its worker drops. Raises `RowChanged`,
+        The due row lies in another table, so it is made first and the old ones (*spent* and the record's own) go last:
+        whatever dies between leaves at most a stray due row, which its worker drops. Raises `RowChanged`,
         `RowExists` where another writer was first; then nothing was written.
         """
         shard = shard_for(after.id)
@@ -118,11 +117,11 @@ class Registry:
         if grant.due:
             self.drop_due(shard_for(grant.id), grant.due)
 
-    def connection_ids(self, credential_id: str, tenant: str = "") -> list[str]:
-        """Return the ids of the connections under a credential, or under one tenant's grant."""
+    def notes(self, credential_id: str, tenant: str = "") -> list[tuple[str, str, str]]:
+        """Return key, connection id and time of each note that a connection lives under a credential, or one grant."""
         first = f"c|{tenant}|" if tenant else "c|"
         rows = self.tables.grants.read(credential_id, first, f"{first[:-1]}~").rows
-        return [row.key.split("|", 2)[2] for row in rows]
+        return [(row.key, row.key.split("|", 2)[2], str(row.values.get("created_at", ""))) for row in rows]
 
     def drop_due(self, shard: str, key: str) -> None:
         """Remove a due row if it is there."""

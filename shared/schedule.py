@@ -52,10 +52,11 @@ class Wakeup:
         """Return the wake-up of a message; unknown fields are left alone. Raises ValueError where it is none."""
         kind, identifier = body.get("kind"), body.get("id")
         seq, due = body.get("seq", 0), body.get("due", "")
-        if kind not in QUEUES or not isinstance(identifier, str) or not isinstance(seq, int) or not isinstance(due, str):
+        texts = isinstance(kind, str) and isinstance(identifier, str) and isinstance(due, str)
+        if not texts or not isinstance(seq, int) or kind not in QUEUES:
             message = "not a wake-up message"
             raise ValueError(message)
-        return cls(str(kind), identifier, seq, due)
+        return cls(str(kind), str(identifier), seq, due)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Which settings there are, read once and checked whole, all problems named together and values never shown."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -25,7 +25,9 @@ SETTINGS = (
         required=True,
     ),
     Setting("KEY_VAULT_URL", None, "The vault for client secrets and the master key.", required=True),
-    Setting("PUBLIC_BASE_URL", "", "Root of every URL we hand out; default `https://$WEBSITE_HOSTNAME`.", required=True),
+    Setting(
+        "PUBLIC_BASE_URL", "", "Root of every URL we hand out; default `https://$WEBSITE_HOSTNAME`.", required=True
+    ),
     Setting("ADMIN_AUTH", "key", "How administrators prove themselves: `key` (function key)."),
     Setting("TICK_SCHEDULE", "0 * * * * *", "NCRONTAB of the tick, which wakes whatever is due."),
     Setting("DELIVERY_ALLOW", "", "Comma-separated `host:port` that webhooks may reach besides public https on 443."),
@@ -47,7 +49,7 @@ class SettingsError(ValueError):
 class Settings:
     """The settings, checked. Periods are in seconds."""
 
-    mail_storage: str
+    mail_storage: str = field(repr=False)
     mail_storage_account: str
     key_vault_url: str
     public_base_url: str

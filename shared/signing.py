@@ -25,7 +25,7 @@ class Signing:
         self._master = b""
 
     def signing_secret(self, connection_id: str, number: int = 1) -> str:
-        """Return the *number*-th webhook signing secret of a connection, in Standard Webhooks' form. Raises as `Vault.get`."""
+        """Return a connection's *number*-th signing secret in Standard Webhooks' form. Raises as `Vault.get`."""
         key = self._derived(f"webhook|{connection_id}|{number}")
         return f"whsec_{base64.b64encode(key).decode()}"
 

@@ -7,80 +7,28 @@ Graph allows one app and one mailbox four requests at a time, and a ``$batch`` r
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.connections import Connection, Delivery, Run, box_key, box_range
+from shared.box import Box, View, with_row
+from shared.connections import box_key, box_range
 from shared.errors import RowChanged, RowExists, StorageUnavailable
 from shared.identifiers import new_ulid, shard_of
-from shared.ports import ANY, Insert, Operation, Row, Table, Update
-from shared.rows import decode, encode
+from shared.permits import PERMITS, Permits
+from shared.ports import ANY, Insert, Operation, Table, Update
+from shared.rows import encode
 from shared.times import from_text, to_text
 
-PERMITS = 4
+__all__ = ["PERMITS", "Box", "Permits", "Released", "Turn", "TurnLost", "Turns", "View"]
+
 CALL_SECONDS = 30.0
 MARGIN_SECONDS = 5.0
 RESERVED_SECONDS = 3.0
+ROUNDING_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """
-    The turn row of one mailbox.
-
-    *lease_until* is storage time. *wanted_fetch* and *wanted_send* say since when a non-holder waits. *paused_until*
-    comes from any 429 or 503 that anyone saw. *reserved_for* keeps the turn free for a kind that has waited.
-    """
-
-    holder: str = ""
-    kind: str = ""
-    lease_until: str = ""
-    wanted_fetch: str = ""
-    wanted_send: str = ""
-    reserved_for: str = ""
-    reserved_until: str = ""
-    paused_until: str = ""
-    send_tokens: float = 0.0
-    send_refilled_at: str = ""
-
-    def wanted(self, kind: str) -> str:
-        """Return since when *kind* waits, '' if it does not."""
-        return self.wanted_fetch if kind == "fetch" else self.wanted_send
-
-    def wanting(self, kind: str, since: str) -> "Box":
-        """Return the box with *kind* waiting since *since* ('' clears it)."""
-        return replace(self, wanted_fetch=since) if kind == "fetch" else replace(self, wanted_send=since)
-
-    def free_for(self, kind: str, now: datetime) -> bool:
-        """Tell whether *kind* may take the turn at storage time *now*."""
-        if self.holder and from_text(self.lease_until) > now:
-            return False
-        reserved = self.reserved_for and self.reserved_for != kind and from_text(self.reserved_until) > now
-        return not reserved
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Everything of one mailbox as one range read saw it, at *storage_time*; etags by row key."""
-
-    box_hash: str
-    box: Box
-    connections: dict[str, Connection]
-    runs: dict[str, Run]
-    deliveries: dict[str, Delivery]
-    etags: dict[str, str]
-    storage_time: datetime
-    read_at: float
-
-    def paused_until(self) -> datetime | None:
-        """Return until when Graph asked everyone to leave this mailbox alone, or None."""
-        until = from_text(self.box.paused_until) if self.box.paused_until else None
-        return until if until and until > self.storage_time else None
-
-
-class TurnLost(Exception):  # noqa: N818 - not an error of the product, a fact that ends an invocation
+class TurnLost(Exception):
     """Another invocation holds the turn now; whatever this one still wanted to write must not be written."""
 
 
@@ -100,63 +48,78 @@ class Turns:
         found = self.table.read(shard_of(box_hash), first, last)
         view = View(box_hash, Box(), {}, {}, {}, {}, found.storage_time, started)
         for row in found.rows:
-            view = _with_row(view, row)
+            view = with_row(view, row)
         return view
 
     def claim(self, view: View, kind: str, operations: Callable[[str], Sequence[Operation]]) -> "Turn | None":
         """
-        Take the turn for *kind* in one transaction with *operations* (made for the claim id), or leave word and return None.
+        Take the turn for *kind* in one transaction with *operations* (made for the claim id), or leave word: None.
 
-        The lease counts from the storage time of *view*, and this process counts its rest from before that read, so that
-        the holder always stops before anyone else may start.
+        The lease counts from the storage time of *view*, and this process counts its rest from before that read, so
+        that the holder always stops before anyone else may start.
         """
-        if not view.box.free_for(kind, view.storage_time):
-            self.want(view, kind)
-            return None
+        while True:
+            if view.box.free_for(kind, view.storage_time):
+                turn, view = self._take(view, kind, operations)
+                if turn:
+                    return turn
+            elif self._leave_word(view, kind):
+                return None
+            else:
+                view = self.look(view.box_hash)
+
+    def _take(
+        self, view: View, kind: str, operations: Callable[[str], Sequence[Operation]]
+    ) -> "tuple[Turn | None, View]":
+        """Try to take a free turn; return it, or None with what a newer read saw."""
         claim_id = self.new_claim()
         box = replace(
             view.box.wanting(kind, ""),
             holder=claim_id,
             kind=kind,
-            lease_until=to_text(view.storage_time + timedelta(seconds=self.lease_seconds)),
+            lease_until=self.lease_end(view.storage_time),
             reserved_for="",
             reserved_until="",
         )
         key = box_key(view.box_hash)
         write = Update(key, encode(box), view.etags[key]) if key in view.etags else Insert(key, encode(box))
-        writes = [write, *operations(claim_id)]
+        newer = view
         try:
+            writes = [write, *operations(claim_id)]
             found = self.table.commit(shard_of(view.box_hash), writes).etags
             etags = {operation.key: etag for operation, etag in zip(writes, found, strict=True)}
-        except (RowChanged, RowExists) as error:
-            if error.key != key:
+        except (RowChanged, RowExists, StorageUnavailable) as error:
+            if not isinstance(error, StorageUnavailable) and error.key != key:
                 raise
-            again = self.look(view.box_hash)
-            if again.box.holder != claim_id:
-                self.want(again, kind)
-                return None
-            etags = again.etags
-        except StorageUnavailable:
-            again = self.look(view.box_hash)
-            if again.box.holder != claim_id:
-                raise
-            etags = again.etags
+            newer = self.look(view.box_hash)
+            if newer.box.holder != claim_id:
+                if isinstance(error, StorageUnavailable):
+                    raise
+                return None, newer
+            etags = newer.etags
         ends = view.read_at + self.lease_seconds
-        return Turn(self, view.box_hash, kind, claim_id, box, etags[key], ends, etags=etags)
+        return Turn(self, view.box_hash, kind, claim_id, box, etags[key], ends, etags=etags), newer
 
-    def want(self, view: View, kind: str) -> None:
-        """Leave word that *kind* waits, unless that stands there already; nobody waits in a thread."""
+    def lease_end(self, storage_time: datetime) -> str:
+        """
+        Return when a lease seen to begin at *storage_time* ends for everyone else.
+
+        Storage tells its time in whole seconds, cut: a lease counted from there alone could end for the others up to a
+        second before it ends for its holder.
+        """
+        return to_text(storage_time + timedelta(seconds=self.lease_seconds + ROUNDING_SECONDS))
+
+    def _leave_word(self, view: View, kind: str) -> bool:
+        """Leave word that *kind* waits, unless that stands there already; tell whether it stands there now."""
         key = box_key(view.box_hash)
-        while not view.box.wanted(kind) and key in view.etags:
+        if view.box.wanted(kind):
+            return True
+        try:
             wanted = {f"wanted_{kind}": to_text(view.storage_time)}
-            try:
-                self.table.commit(shard_of(view.box_hash), [Update(key, wanted, view.etags[key])])
-            except RowChanged:
-                view = self.look(view.box_hash)
-                if view.box.free_for(kind, view.storage_time):
-                    return
-            else:
-                return
+            self.table.commit(shard_of(view.box_hash), [Update(key, wanted, view.etags[key])])
+        except RowChanged:
+            return False
+        return True
 
     def pause(self, box_hash: str, until: datetime) -> None:
         """Write down that Graph asked to leave this mailbox alone until *until*."""
@@ -178,7 +141,7 @@ class Turn:
     box: Box
     etag: str
     _deadline: float
-    permits: "Permits" = field(default_factory=lambda: Permits(PERMITS))
+    permits: Permits = field(default_factory=Permits)
     etags: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -202,7 +165,7 @@ class Turn:
                 return
             started = self.turns.monotonic()
             view = self._mine()
-            until = to_text(view.storage_time + timedelta(seconds=self.turns.lease_seconds))
+            until = self.turns.lease_end(view.storage_time)
             key = box_key(self.box_hash)
             try:
                 done = self.turns.table.commit(
@@ -256,7 +219,7 @@ class Turn:
         return encode(freed)
 
     def _storage_now(self) -> datetime:
-        return from_text(self.box.lease_until) - timedelta(seconds=self.remaining())
+        return from_text(self.box.lease_until) - timedelta(seconds=self.remaining() + ROUNDING_SECONDS)
 
     def _mine(self) -> View:
         view = self.turns.look(self.box_hash)
@@ -284,46 +247,3 @@ class Released:
 
     done: bool
     wake: str
-
-
-class Permits:
-    """A process-local semaphore over the four Graph requests; a ``$batch`` takes all of them."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._free = count
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def take(self, count: int = 1) -> Iterator[None]:
-        """Hold *count* permits for the duration of one call."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= count)
-            self._free -= count
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += count
-                self._changed.notify_all()
-
-    def all(self) -> AbstractContextManager[None]:
-        """Hold every permit, as a ``$batch`` must."""
-        return self.take(self._count)
-
-
-def _with_row(view: View, row: Row) -> View:
-    view.etags[row.key] = row.etag
-    kind, _, identifier = row.key.split("|", 2)[2].partition("|")
-    match kind:
-        case "box":
-            return replace(view, box=decode(Box, row.values))
-        case "conn":
-            view.connections[identifier] = decode(Connection, row.values)
-        case "run":
-            view.runs[identifier] = decode(Run, row.values)
-        case "dlv":
-            view.deliveries[identifier] = decode(Delivery, row.values)
-        case _:
-            pass  # tokens, and kinds of a newer version, are left alone
-    return view

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from localcloud.effects import ABORT_EXTENSION
 from localcloud.graph import attachment_sessions
 from localcloud.graph.engine import DIAGNOSTIC, GraphEngine, record, sleep_latency
 from localcloud.graph.errors import error_reply
@@ -88,7 +89,7 @@ def _application(world: World, answer: Callable[[Request], Awaitable[Reply]]) ->
         else:
             reply = await answer(request)
         if reply.reset:
-            await _reset(receive)
+            await _reset(scope, receive)
         else:
             await _write(reply, send)
 
@@ -149,15 +150,16 @@ async def _write(reply: Reply, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _reset(receive: Receive) -> None:
+async def _reset(scope: Message, receive: Receive) -> None:
     """
     Drop the connection so that the client sees a reset, not an answer.
 
-    uvicorn's request cycle, whose method *receive* is, knows the transport; elsewhere the error goes to the server.
+    Raises:
+        ConnectionResetError: where no real connection carries the request, as under an in-process transport.
     """
-    transport = getattr(getattr(receive, "__self__", None), "transport", None)
-    if transport is None:
+    abort = scope.get("extensions", {}).get(ABORT_EXTENSION)
+    if abort is None:
         raise ConnectionResetError("scripted connection reset")
-    transport.abort()
+    abort()
     while (await receive())["type"] != "http.disconnect":
         pass

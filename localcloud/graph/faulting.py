@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from localcloud.world import Fault
 
 _background: set[asyncio.Task[None]] = set()
-_PAGE = (
-    b"<html><head><title>Unavailable</title></head><body><h2>Our services aren't available</h2></body></html>"
-)
+_PAGE = b"<html><head><title>Unavailable</title></head><body><h2>Our services aren't available</h2></body></html>"
 
 
 async def perform(fault: Fault | None, handler: Callable[[], Reply], moment: float) -> Reply:

@@ -86,9 +86,9 @@ def _value(message: Message, path: str, header_lost: bool) -> Any:
     if path in _TIMES:
         text = timestamp(message.received_at) if path == "receivedDateTime" else message.fields()[path]
         return datetime.fromisoformat(text)
-    if path == "isRead":
-        return message.is_read
-    return message.is_draft if path == "isDraft" else _property(message, path)
+    if path in ("isRead", "isDraft"):
+        return message.is_read if path == "isRead" else message.is_draft
+    return message.internet_message_id() if path == "internetMessageId" else _property(message, path)
 
 
 def _property(message: Message, path: str) -> Any:

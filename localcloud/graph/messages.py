@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from localcloud.mail_message import Message
 
 
+_CONTENT = frozenset(("toRecipients", "ccRecipients", "bccRecipients", "from", "sender", "importance"))
+
+
 def single(call: Call, message: Message, status: int = 200) -> Reply:
     """Return the answer that shows *message*."""
     head = {"@odata.context": context(f"users('{call.mailbox.user.id}')/messages/$entity")}
@@ -64,9 +67,6 @@ def patch_message(call: Call) -> Reply:
         message.properties.update(given.properties)
     call.mailbox.touch(message)
     return single(call, message)
-
-
-_CONTENT = frozenset(("toRecipients", "ccRecipients", "bccRecipients", "from", "sender", "importance"))
 
 
 def move_message(call: Call) -> Reply:

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from localcloud.world import User
 
 _ATTACHMENT_OVERHEAD = 306  # Exchange's size counts more than the content
+# Lists of these alone do not read the messages' MIME text, as idle fetching asks for nothing else.
+_ITEM_PROPERTIES = frozenset(
+    (
+        "id", "receivedDateTime", "isRead", "isDraft", "parentFolderId", "createdDateTime", "lastModifiedDateTime",
+        "changeKey", "webLink",
+    )
+)  # fmt: skip
 MESSAGE_SIZE_IDS = ("Long 0xe08", "Integer 0xe08")
 INTERNET_HEADERS = "String {00020386-0000-0000-c000-000000000046} Name "
 
@@ -29,7 +36,8 @@ def message_id(message: Message, *, immutable: bool) -> str:
 
 def message_json(message: Message, view: MessageView) -> Json:
     """Return *message* as *view* wants it; the id and the etag are always there."""
-    fields = message.fields()
+    light = view.select is not None and not view.body_as_text and _ITEM_PROPERTIES.issuperset(view.select)
+    fields = message.item_fields() if light else message.fields()
     shown: Json = {"@odata.etag": fields["@odata.etag"]}
     if view.select is None:
         shown |= fields

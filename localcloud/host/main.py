@@ -10,6 +10,7 @@ import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from localcloud import killpoints
 from localcloud.host import logs
 from localcloud.host.config import load_config, load_local_settings
 from localcloud.host.errors import RuntimeMissingError, StartError
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bind", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: %(default)s)"
     )
+    parser.add_argument("--no-local-settings", action="store_true", help="do not read local.settings.json")
     keys = parser.add_mutually_exclusive_group()
     keys.add_argument(
         "--keys", type=Path, metavar="FILE", help="JSON file of keys (default: LOCAL_HOST_KEYS, else fresh ones)"
@@ -45,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     app was refused or functions had to be cut off, 3 when this Python has no azure-functions-runtime.
     """
     logs.configure(args.log_level)
+    killpoints.install(os.environ)
     try:
         code = asyncio.run(_serve(args, os.environ))
     except RuntimeMissingError as error:
@@ -62,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(args: argparse.Namespace, environ: MutableMapping[str, str]) -> int:
     app_dir = args.app_dir.resolve()
-    load_local_settings(app_dir, environ)
+    if not args.no_local_settings:
+        load_local_settings(app_dir, environ)
     keys, generated = _keys(args, environ)
     listener = listen(args.bind, args.port)
     port = listener.getsockname()[1]

@@ -27,6 +27,8 @@ def clean_environment(first_on_path: Path | None = None) -> dict[str, str]:
     unwanted = {"PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX"}
     kept = {name: value for name, value in os.environ.items() if name not in unwanted}
     kept |= {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
+    # Node's own list of certificate authorities lacks those that a company's machines trust.
+    kept.setdefault("NODE_USE_SYSTEM_CA", "1")
     if first_on_path:
         kept["PATH"] = os.pathsep.join([str(first_on_path), kept.get("PATH", os.defpath)])
     return kept

@@ -52,7 +52,7 @@ def python_is_current() -> bool:
     """Tell whether `.venv` is finished, made from the present inputs, and by the best Python to be had."""
     known = stamped(VENV)
     current = known.get("inputs") == digest(PYTHON_INPUTS) and (VENV / "bin/python").exists()
-    if current and not known["program"].startswith(f"{WANTED[0]}.{WANTED[1]}."):
+    if current and not known.get("program", "").startswith(f"{WANTED[0]}.{WANTED[1]}."):
         return installed_python() is None
     return current
 
@@ -78,7 +78,7 @@ def set_up_python() -> Job | None:
 def node_is_current() -> bool:
     """Tell whether the Node packages are finished, made from the present inputs, and their Node is still there."""
     known = stamped(NODE_MODULES)
-    return known.get("inputs") == digest(NODE_INPUTS) and Path(known["program"]).exists()
+    return known.get("inputs") == digest(NODE_INPUTS) and Path(known.get("program", "absent")).exists()
 
 
 def set_up_node() -> Job | None:

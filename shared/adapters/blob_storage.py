@@ -33,7 +33,12 @@ class StorageBlobs:
         """Write a blob unless one is there; return whether this call made it. Raises `StorageUnavailable`."""
         writer = new_ulid()
         upload = partial(self._container.upload_blob, path, content, overwrite=False, metadata={_WRITER: writer})
-        return self._make(path, writer, upload)
+        made = self._make(path, writer, upload)
+        if made is None:
+            # Only blocks of a broken stream wait there: the emulator takes them for a blob, a block list does not.
+            client = self._container.get_blob_client(path)
+            made = self._commit(client, writer, [self._stage(client, writer, 0, content)])
+        return made
 
     def put_stream(self, path: str, chunks: Iterator[bytes]) -> StoredBlob:
         """Write a blob from *chunks* in blocks of 4 MiB unless one is there. Raises `StorageUnavailable`."""
@@ -49,8 +54,7 @@ class StorageBlobs:
             last = block
         if staged:
             staged.append(self._stage(client, writer, len(staged), last))
-            options = {"metadata": {_WRITER: writer}, "match_condition": MatchConditions.IfMissing}
-            self._make(path, writer, partial(client.commit_block_list, staged, **options))
+            self._commit(client, writer, staged)
         else:
             self.put(path, last)
         return StoredBlob(size, digest.hexdigest())
@@ -77,22 +81,32 @@ class StorageBlobs:
         except HttpResponseError as error:
             raise refused(error) from error
 
-    def _make(self, path: str, writer: str, write: Callable[[], Any]) -> bool:
-        """Tell whether *write* made the blob, even where only a repeat after a lost answer said that it is there."""
+    def _make(self, path: str, writer: str, write: Callable[[], Any]) -> bool | None:
+        """
+        Tell whether *write* made the blob, even where only a repeat after a lost answer said that it is there.
+
+        None: the write was refused, and yet there is no blob.
+        """
         try:
             self._prepared(write)
         except (ResourceExistsError, ResourceModifiedError):
-            return self._writer(path) == writer
+            found = self._writer(path)
+            return None if found is None else found == writer
         except HttpResponseError as error:
             raise refused(error) from error
         return True
 
-    def _writer(self, path: str) -> str:
+    def _commit(self, client: BlobClient, writer: str, blocks: list[BlobBlock]) -> bool:
+        condition = MatchConditions.IfMissing
+        commit = partial(client.commit_block_list, blocks, metadata={_WRITER: writer}, match_condition=condition)
+        return bool(self._make(client.blob_name, writer, commit))
+
+    def _writer(self, path: str) -> str | None:
         client = self._container.get_blob_client(path)
         try:
             return str(call(client.get_blob_properties).metadata.get(_WRITER, ""))
         except ResourceNotFoundError:
-            return ""
+            return None
 
     def _stage(self, client: BlobClient, writer: str, number: int, content: bytes) -> BlobBlock:
         # Blocks of another writer of the same path wait beside ours, so their names must differ.
@@ -105,7 +119,7 @@ class StorageBlobs:
 
     def _download(self, path: str, first: int | None, length: int | None) -> StorageStreamDownloader[bytes] | None:
         try:
-            return call(partial(self._container.download_blob, path, offset=first, length=length))
+            return call(lambda: self._container.download_blob(path, offset=first, length=length))
         except ResourceNotFoundError:
             return None
         except HttpResponseError as error:
@@ -129,7 +143,7 @@ class StorageBlobStore:
     """The containers of the product in one storage account; connects on first use."""
 
     def __init__(self, account: StorageAccount) -> None:
-        service = _service(account)
+        service = blob_service(account)
         self.received = StorageBlobs(service.get_container_client("received"))
         self.outbox = StorageBlobs(service.get_container_client("outbox"))
         self.uploads = StorageBlobs(service.get_container_client("uploads"))
@@ -140,7 +154,8 @@ def open_blobs(settings: Settings, credential: TokenCredential | None) -> Storag
     return StorageBlobStore(StorageAccount.of(settings, credential))
 
 
-def _service(account: StorageAccount) -> BlobServiceClient:
+def blob_service(account: StorageAccount) -> BlobServiceClient:
+    """Return a client of *account*'s blobs; makes no call."""
     options: dict[str, Any] = {
         "transport": transport(),
         "max_single_get_size": BLOCK_BYTES,

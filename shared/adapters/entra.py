@@ -15,7 +15,7 @@ import msal
 from shared.adapters.entra_errors import fault_of
 from shared.adapters.graph_wire import retry_after_seconds
 from shared.adapters.http_client import deadline_after
-from shared.errors import Code, Fault, GrantFault, Throttled, Unreachable
+from shared.errors import Code, Fault, Throttled, Unreachable
 from shared.identifiers import is_guid
 from shared.ports import AccessToken
 
@@ -23,7 +23,6 @@ CALL_SECONDS = 20.0
 MAX_ANSWER_BYTES = 1024 * 1024
 _BUSY = "Microsoft's sign-in gave no usable answer ({}). It is tried again by itself."
 _SLOW = "Microsoft's sign-in asked to slow down. It is tried again by itself."
-_UNKNOWN = "There is no such tenant in this cloud. Check the tenant and the cloud."
 
 
 class _SignInFailed(Exception):
@@ -48,7 +47,9 @@ class MsalEntra:
         self._apps: dict[tuple[str, str, str, str], Any] = {}
         self._lock = threading.Lock()
 
-    def token(self, *, login_host: str, tenant: str, client_id: str, secret: str, scope: str, fresh: bool) -> AccessToken:
+    def token(
+        self, *, login_host: str, tenant: str, client_id: str, secret: str, scope: str, fresh: bool
+    ) -> AccessToken:
         """Return a token; *fresh* never takes one from a cache."""
         key = (login_host, tenant, client_id, hashlib.sha256(secret.encode()).hexdigest())
         authority = f"https://{login_host}/{tenant}"
@@ -78,10 +79,9 @@ class MsalEntra:
             answer = self._http.get(url)
         except _SignInFailed as error:
             raise error.fault from None
-        body = _json(answer.text)
-        if answer.status_code >= 400:
-            raise fault_of(body) if body.get("error") else GrantFault(_UNKNOWN, Code.TENANT_UNKNOWN)
-        tenant = str(body.get("issuer", "")).removeprefix(f"https://{login_host}/").partition("/")[0].lower()
+        tenant = (
+            str(_json(answer.text).get("issuer", "")).removeprefix(f"https://{login_host}/").partition("/")[0].lower()
+        )
         if not is_guid(tenant):
             raise Unreachable(_BUSY.format("no tenant id"), Code.SIGN_IN_UNAVAILABLE)
         return tenant
@@ -132,7 +132,10 @@ class _Http:
         self._client = client
 
     def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> _Answer:
-        return self._call("GET", url, params, headers, None)
+        answer = self._call("GET", url, params, headers, None)
+        if answer.status_code >= 400:  # msal would make this a ValueError that no longer says what was wrong
+            raise _SignInFailed(fault_of(_json(answer.text)))
+        return answer
 
     def post(self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> _Answer:
         return self._call("POST", url, params, headers, data)
@@ -190,7 +193,10 @@ def _access_token(result: Any) -> AccessToken:
     readable = isinstance(roles, list) and all(isinstance(role, str) for role in roles)
     tenant = str(claims.get("tid", "")) if claims else ""
     return AccessToken(
-        result["access_token"], float(result.get("expires_in", 0)), tuple(cast("list[str]", roles)) if readable else None, tenant
+        result["access_token"],
+        float(result.get("expires_in", 0)),
+        tuple(cast("list[str]", roles)) if readable else None,
+        tenant,
     )
 
 
@@ -211,9 +217,7 @@ def unverified_claims(token: str) -> dict[str, Any] | None:
 
 
 def _folded(error: Exception) -> Fault:
-    """Return the fault of what msal raised: a refused discovery (ValueError), a broken answer, or a 5xx."""
-    if isinstance(error, ValueError) and "invalid_tenant" in str(error):
-        return GrantFault(_UNKNOWN, Code.TENANT_UNKNOWN)
+    """Return the fault of what msal raised of its own: an answer that it could not use."""
     return Unreachable(_BUSY.format(type(error).__name__), Code.SIGN_IN_UNAVAILABLE)
 
 

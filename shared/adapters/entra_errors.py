@@ -23,20 +23,24 @@ _WRONG = (
 )
 _EXPIRED = "The client secret has expired. Make a new one in the portal and enter it with POST credentials/{id}/secret."
 _ASSERTION = "Microsoft refused the app's assertion. Check that the registration knows this certificate or identity."
-_NOT_CONSENTED = "The app is not known in this tenant. Let an administrator of the tenant consent, or check tenant and cloud."
-_DISABLED = "The app is disabled or blocked in this tenant. Ask its administrator to enable it under Enterprise applications."
+_NOT_CONSENTED = (
+    "The app is not known in this tenant. Let an administrator of the tenant consent, or check tenant and cloud."
+)
+_DISABLED = (
+    "The app is disabled or blocked in this tenant. Ask its administrator to enable it under Enterprise applications."
+)
 _UNKNOWN = "There is no such tenant in this cloud. Check the tenant and the cloud."
 _OTHER_CLOUD = "The tenant lives in another Microsoft cloud. Register the app there and choose that cloud."
 _NOT_MULTITENANT = "The registration is not multitenant. Use its own tenant, or make the registration multitenant."
 _SCOPE = "Microsoft refused the scope of the request. Check the cloud of the credential."
-_NO_SECRET = "Microsoft saw no credential of the app. Enter the client secret anew."
+_EMPTY = "Microsoft saw no credential of the app. Enter the client secret anew."
 _BUSY = "Microsoft's sign-in is not available at the moment. It is tried again by itself."
 
 # Source: entra-docs `reference-error-codes.md` and recorded answers; `error_codes` are what the texts begin with.
 MEANINGS: Mapping[int, Meaning] = {
     7000215: Meaning(CredentialFault, Code.SECRET_WRONG, _WRONG),
     7000222: Meaning(CredentialFault, Code.SECRET_EXPIRED, _EXPIRED),
-    7000216: Meaning(CredentialFault, Code.CREDENTIAL_REFUSED, _NO_SECRET),
+    7000216: Meaning(CredentialFault, Code.CREDENTIAL_REFUSED, _EMPTY),
     700027: Meaning(CredentialFault, Code.ASSERTION_REFUSED, _ASSERTION),
     700021: Meaning(CredentialFault, Code.ASSERTION_REFUSED, _ASSERTION),
     700023: Meaning(CredentialFault, Code.ASSERTION_REFUSED, _ASSERTION),
@@ -76,7 +80,9 @@ _BY_ERROR: Mapping[str, Meaning] = {
     "invalid_tenant": Meaning(GrantFault, Code.TENANT_UNKNOWN, _UNKNOWN),
 }
 _DEFAULT = Meaning(
-    GrantFault, Code.CREDENTIAL_REFUSED, "Microsoft refused a token for this tenant. See Microsoft's code for the reason."
+    GrantFault,
+    Code.CREDENTIAL_REFUSED,
+    "Microsoft refused a token for this tenant. See Microsoft's code for the reason.",
 )
 
 

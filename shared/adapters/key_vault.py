@@ -88,13 +88,11 @@ def _refusal(status: int, code: str) -> str:
     match status:
         case 401 | 403:
             return (
-                "Key Vault refused the app's identity. Give it the role Key Vault Secrets Officer on the vault, and see "
-                "that the vault's firewall lets the app in."
+                "Key Vault refused the app's identity. Give it the role Key Vault Secrets Officer on the vault, and "
+                "see that the vault's firewall lets the app in."
             )
         case 404:
-            return (
-                "Key Vault has no such secret or version: it was deleted. Recover it in the vault, or enter it again."
-            )
+            return "Key Vault has no such secret or version: recover it there, or enter it again."
         case 409:
             return "A deleted secret still holds this name in Key Vault. Recover or purge it there, then try again."
         case _:

@@ -1,10 +1,8 @@
-"""How a storage account is reached, and what an error of its services means to the product; shared by its three adapters."""
+"""How a storage account is reached, and what its errors mean to the product; tables, blobs and queues share it."""
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from azure.core.credentials import TokenCredential
@@ -23,6 +21,7 @@ READ_RETRIES = {"retry_total": 3, "retry_backoff_factor": 0.2, "retry_backoff_ma
 # A write that is repeated blindly meets its own first success as a conflict, so each is sent once.
 NO_RETRIES = {"retry_total": 0}
 _POOL = 32  # as many as the worker has threads (PYTHON_THREADPOOL_THREAD_COUNT)
+_PUBLIC = "core.windows.net"
 _ROLES = "Storage Blob Data Owner, Storage Queue Data Contributor and Storage Table Data Contributor"
 
 
@@ -32,7 +31,7 @@ class StorageAccount:
 
     connection_string: str = field(default="", repr=False)
     name: str = ""
-    suffix: str = "core.windows.net"
+    suffix: str = _PUBLIC
     credential: TokenCredential | None = None
 
     @classmethod
@@ -40,7 +39,7 @@ class StorageAccount:
         """Return the account that *settings* name; its cloud is the one of the vault."""
         suffixes = {cloud.vault_suffix: cloud.queue_suffix.removeprefix("queue.") for cloud in CLOUDS.values()}
         host = settings.key_vault_url.removeprefix("https://").partition("/")[0]
-        suffix = suffixes.get(host.partition(".")[2], cls.suffix)
+        suffix = suffixes.get(host.partition(".")[2], _PUBLIC)
         return cls(settings.mail_storage, settings.mail_storage_account, suffix, credential)
 
     def url(self, service: str) -> str:
@@ -77,24 +76,6 @@ def transport() -> RequestsTransport:
     return RequestsTransport(session=session, session_owner=False)
 
 
-class Heard:
-    """What an answer's head said: pass it as ``raw_response_hook``; of several answers the first counts."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self._date = ""
-
-    def __call__(self, response: Any) -> None:
-        """Take note of an answer."""
-        self.status = response.http_response.status_code
-        self._date = self._date or response.http_response.headers.get("Date", "")
-
-    @property
-    def time(self) -> datetime:
-        """Return storage's own time, in whole seconds."""
-        return parsedate_to_datetime(self._date).astimezone(UTC)
-
-
 def code_of(error: AzureError) -> str:
     """Return the service's error code, '' where it gave none."""
     known = getattr(error, "error_code", None)
@@ -120,20 +101,23 @@ def unavailable(error: AzureError, *, writing: bool) -> StorageUnavailable | Non
     """
     if isinstance(error, ServiceRequestError):
         return StorageUnavailable("Storage cannot be reached. The work is tried again by itself.")
-    status = error.status_code if isinstance(error, HttpResponseError) else None
+    return trouble(error.status_code if isinstance(error, HttpResponseError) else None, code_of(error), writing=writing)
+
+
+def trouble(status: int | None, code: str, *, writing: bool) -> StorageUnavailable | None:
+    """Return what an answer of *status* (None: no answer) and *code* means; None if it is for the caller to judge."""
+    code = code or (str(status) if status else "no answer")
     if status in (401, 403):
-        code = code_of(error) or str(status)
         detail = f"Storage refused the app ({code}). Give the app's identity the roles {_ROLES} on the storage account."
         return StorageUnavailable(detail)
     if status is None or status >= 500 or status in (408, 429):
-        code = code_of(error) or (str(status) if status else "no answer")
         detail = f"Storage gave no usable answer ({code}). The work is tried again by itself."
         return StorageUnavailable(detail, outcome_unknown=writing)
     return None
 
 
 def call(function: Callable[[], Result], *, writing: bool = False) -> Result:
-    """Return what *function* returns; raises `StorageUnavailable` for storage's trouble, the SDK's errors for the rest."""
+    """Return what *function* returns; raises `StorageUnavailable`, and SDK errors where the caller is to judge."""
     try:
         return function()
     except AzureError as error:
@@ -143,6 +127,7 @@ def call(function: Callable[[], Result], *, writing: bool = False) -> Result:
         raise
 
 
-def refused(error: AzureError) -> RuntimeError:
-    """Return the error for an answer that only a fault in this program can cause."""
-    return RuntimeError(f"storage refused a request of ours: {code_of(error) or type(error).__name__}")
+def refused(error: AzureError | str) -> RuntimeError:
+    """Return the error for an answer that only a fault in this program can cause; its text holds the code alone."""
+    code = error if isinstance(error, str) else code_of(error) or type(error).__name__
+    return RuntimeError(f"storage refused a request of ours: {code}")

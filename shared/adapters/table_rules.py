@@ -22,6 +22,14 @@ def check_key(key: str) -> None:
         raise ValueError("a partition or row key holds 1 to 512 of the characters 0-9 A-Z a-z | . _ ~ -")
 
 
+def check_range(partition: str, first: str, last: str, limit: int | None) -> None:
+    """Refuse a range that no storage call could ask for; raises ValueError."""
+    for key in (partition, first, last):
+        check_key(key)
+    if limit is not None and limit < 1:
+        raise ValueError("a limit is at least 1")
+
+
 def check_values(values: Mapping[str, Value]) -> None:
     """Refuse values that a property cannot hold; raises ValueError that names the property, never its value."""
     for name, value in values.items():

@@ -15,11 +15,12 @@ from shared.times import from_text, to_text
 
 KEPT_MOVES = 20
 MOST_RESTARTS = 2
+MOST_FAILURES = 5
 GIVE_UP = timedelta(hours=24)
 LONGEST_LOOK_GAP = timedelta(hours=1)
 
 
-class IllegalMove(Exception):  # noqa: N818 - a defect of ours, never shown as an error of the caller's
+class IllegalMove(Exception):
     """The state machine has no such move from where the record stands."""
 
 
@@ -144,8 +145,8 @@ def proved_unsent(work: Work, periods: Periods, now: datetime) -> bool:
     """
     Tell whether the looks prove that the last unknown attempt sent nothing.
 
-    Two looks at least *gap* apart must have seen the draft, the last of them just now, and the quiet period must be over:
-    Exchange acts on a ``/send`` within it, or never.
+    Two looks at least *gap* apart must have seen the draft, the last of them just now, and the quiet period must
+    be over: Exchange acts on a ``/send`` within it, or never.
     """
     if work.phase != Phase.LOOKING or work.seen_last != to_text(now):
         return False
@@ -172,7 +173,9 @@ def hopeless(work: Work, hold: timedelta, now: datetime) -> bool:
 def give_up(work: Work, hold: timedelta, now: datetime) -> Work:
     """Say that nobody can know; only late evidence, or a person's resend, leaves this state."""
     _require(work, hopeless(work, hold, now), "give_up")
-    detail = "Whether this mail was sent cannot be known: Graph's answer was lost, and neither draft nor copy was found."
+    detail = (
+        "Whether this mail was sent cannot be known: Graph's answer was lost, and neither draft nor copy was found."
+    )
     fault = RecordedFault(Code.OUTCOME_UNKNOWN.value, detail, to_text(now))
     return _finished(replace(work, fault=fault), Status.OUTCOME_UNKNOWN, "give_up", now)
 
@@ -201,7 +204,8 @@ def _unseen(work: Work) -> Work:
 
 
 def _look_gap(work: Work, periods: Periods) -> timedelta:
-    return min(LONGEST_LOOK_GAP, periods.gap * 2 ** min(max(work.looks - 1, 0), 12))
+    doublings = min(max(work.looks - 1, 0), 12)
+    return min(LONGEST_LOOK_GAP, periods.gap * (1 << doublings))
 
 
 def _moved(work: Work, name: str, now: datetime, why: str = "") -> Work:

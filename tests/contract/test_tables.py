@@ -8,7 +8,8 @@ import pytest
 
 from shared.adapters.table_storage import open_tables
 from shared.errors import RowChanged, RowExists, RowMissing
-from shared.ports import ANY, Delete, Insert, Table, Update, Upsert
+from shared.ports import ANY, Delete, Insert, Operation, Table, Update, Upsert
+from shared.rows import Value
 from shared.settings import Settings
 from shared.times import now_utc
 from tests.fakes import MemoryTables, MovableClock
@@ -38,7 +39,14 @@ def keys(table: Table, part: str, first: str = "a", last: str = "~") -> list[str
 
 def test_a_row_comes_back_as_it_was_written(table: Table, part: str) -> None:
     """Text of any script, whole numbers beyond 32 bits, fractions and truth values keep value and type."""
-    values = {"text": "Grüße, 'Ann' \U0001f4e7 \x1f", "none": "", "n": -7, "big": 2**40, "whole": 5.0, "yes": True}
+    values: dict[str, Value] = {
+        "text": "Grüße, 'Ann' \U0001f4e7 \x1f",
+        "none": "",
+        "n": -7,
+        "big": 2**40,
+        "whole": 5.0,
+        "yes": True,
+    }
 
     table.commit(part, [Insert("row", values)])
     row = table.get(part, "row")
@@ -67,6 +75,12 @@ def test_a_range_stops_at_its_limit(table: Table, part: str) -> None:
     table.commit(part, [Insert(f"r{number}", {}) for number in range(5)])
 
     assert ["r0", "r1", "r2"] == [row.key for row in table.read(part, "r", "s", limit=3).rows]
+
+
+def test_a_range_of_no_rows_is_no_question(table: Table, part: str) -> None:
+    """Asking for fewer than one row is a fault of the program."""
+    with pytest.raises(ValueError, match="at least 1"):
+        table.read(part, "a", "z", limit=0)
 
 
 def test_a_range_follows_continuation(table: Table, part: str) -> None:
@@ -119,7 +133,7 @@ def test_an_upsert_makes_or_merges(table: Table, part: str) -> None:
 @pytest.mark.parametrize("alone", [True, False])
 def test_etags_fence_updates(table: Table, part: str, alone: bool) -> None:
     """The etag that a commit returned admits one update; after it, that etag is stale."""
-    other = [] if alone else [Upsert("other", {})]
+    other: list[Operation] = [] if alone else [Upsert("other", {})]
     etag = table.commit(part, [Insert("row", {"n": 1}), *other]).etags[0]
     newer = table.commit(part, [Update("row", {"n": 2}, etag), *other]).etags[0]
 
@@ -185,7 +199,7 @@ def test_a_transaction_does_all_or_nothing(table: Table, part: str) -> None:
 def test_a_transaction_of_a_hundred_returns_etags_in_order(table: Table, part: str) -> None:
     """Each operation's etag stands at its place, empty for deletes."""
     table.commit(part, [Insert("gone", {})])
-    operations = [Delete("gone"), *(Insert(f"r{number:02d}", {"n": number}) for number in range(99))]
+    operations: list[Operation] = [Delete("gone"), *(Insert(f"r{number:02d}", {"n": number}) for number in range(99))]
 
     etags = table.commit(part, operations).etags
 

@@ -12,7 +12,7 @@ class Failures:
     """
     Failures that wait for the next calls of one fake, in order, by method name.
 
-    *before* is called with the method's name before each call has any effect: a test moves clocks there, or lets another
+    *before* is called with the method's name before each call has any effect: a test moves clocks there or lets another
     writer in between. Calls that it makes itself do not call it again; it is called until a test sets it to None.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.adapters.table_rules import check_key, check_operations
+from shared.adapters.table_rules import check_key, check_operations, check_range
 from shared.errors import RowChanged, RowExists, RowMissing
 from shared.ports import ANY, Clock, Committed, Delete, Insert, Operation, Row, Rows, Upsert
 from shared.rows import Value
@@ -42,8 +42,7 @@ class MemoryTable:
 
     def read(self, partition: str, first: str, last: str, limit: int | None = None) -> Rows:
         """Return the rows with *first* ≤ key < *last* in key order, at most *limit*."""
-        for key in (partition, first, last):
-            check_key(key)
+        check_range(partition, first, last, limit)
         self.calls["read"] += 1
         with self.failures.around("read"), self._lock:
             keys = self._keys.get(partition, [])

@@ -40,6 +40,11 @@ class MemoryVault:
                 raise CredentialFault("The vault has no such secret.", Code.VAULT_REFUSED)
             return self.secrets[name][version]
 
+    def check(self) -> None:
+        """Answer, unless a failure of ``check`` is planned."""
+        with self.failures.around("check"):
+            return
+
     def delete(self, name: str) -> None:
         """Soft-delete the secret with all versions; no error where it is gone."""
         with self.failures.around("delete"), self._lock:

@@ -38,6 +38,11 @@ class MemoryWakeups:
             self.sent.append(message)
             self._waiting.append((self._clock() + timedelta(seconds=delay_seconds), message))
 
+    def length(self, queue: str) -> int:
+        """Return how many messages *queue* holds, hidden ones among them."""
+        with self.failures.around("length"), self._lock:
+            return sum(message.queue == queue for _, message in self._waiting)
+
     def take(self, queue: str) -> list[dict[str, Any]]:
         """Remove and return the bodies of *queue* that are visible by now, as its worker would get them."""
         with self._lock:

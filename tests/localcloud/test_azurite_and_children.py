@@ -15,6 +15,7 @@ from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
+from localcloud.__main__ import main
 from localcloud.azurite import find_node
 from localcloud.children import PROJECT, Child, ChildError, ReservedPort, answers
 from localcloud.environment import (
@@ -25,7 +26,7 @@ from localcloud.environment import (
     product_environment,
     stripped_environment,
 )
-from localcloud.processes import parse_environment, start_azurite
+from localcloud.processes import parse_environment, start_azurite, start_host
 
 pytestmark = pytest.mark.enable_socket
 SLEEPER = (
@@ -155,11 +156,46 @@ def test_product_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "conn",
         {"HTTPS_PROXY": "p"},
         "http://127.0.0.1:9",
-        delivery_allow=("a", "b"),
+        delivery_allow=("a:1", "b:2"),
         changes={"ADMIN_AUTH": "easyauth"},
     )
 
     assert "AZURE_CLIENT_SECRET" not in found
     assert ("conn", "conn", "p") == (found["MAIL_STORAGE"], found["AzureWebJobsStorage"], found["HTTPS_PROXY"])
-    assert ("http://127.0.0.1:9", "a,b") == (found["PUBLIC_BASE_URL"], found["DELIVERY_ALLOW"])
+    assert ("http://127.0.0.1:9", "a:1,b:2") == (found["PUBLIC_BASE_URL"], found["DELIVERY_ALLOW"])
     assert ("easyauth", os.environ["PATH"]) == (found["ADMIN_AUTH"], found["PATH"])
+
+
+def test_func_is_asked_for_but_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FUNCTIONS_HOST=func without `func` is an error, not a silent change of host."""
+    monkeypatch.setenv("FUNCTIONS_HOST", "func")
+    monkeypatch.setenv("PATH", "")
+
+    with pytest.raises(ChildError, match="no `func` on PATH"):
+        start_host({})
+
+
+def test_func_is_started_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """FUNCTIONS_HOST=func starts `func start` in the app's folder, with the environment, and asks for no keys."""
+    func = tmp_path / "func"
+    server = (
+        "import os, sys, http.server as s; print(*sys.argv[1:], os.getcwd(), os.environ['MAIL'], file=sys.stderr); "
+    )
+    serve = "h = s.SimpleHTTPRequestHandler; h.do_GET = lambda r: (r.send_response(200), r.end_headers()); "
+    listen = "s.HTTPServer(('127.0.0.1', int(sys.argv[3])), h).serve_forever()"
+    func.write_text(f"#!{sys.executable}\n{server}{serve}{listen}\n")
+    func.chmod(0o755)
+    monkeypatch.setenv("FUNCTIONS_HOST", "func")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    host = start_host({**stripped_environment(), "MAIL": "here"}, app_dir=tmp_path)
+    said = host.log.read_text().splitlines()[0]
+    host.close()
+
+    assert f"start --port {host.port} {tmp_path} here" == said
+    assert ("", "") == (host.host_key, host.master_key)
+
+
+def test_commands_are_known() -> None:
+    """A command that does not exist is refused with the usage."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["nothing"])

@@ -39,7 +39,9 @@ def test_token_needed(cloud: LocalCloud, token: str | None) -> None:
 def test_directory(control: ControlClient, scene: Scene) -> None:
     """Tenants and people can be made, changed, seen and removed."""
     tenant = control.add_tenant("tailspin.example", "Tailspin")
-    user = control.add_user("tailspin.example", "t@tailspin.example", "Tea", administrator_roles=["global_administrator"])
+    user = control.add_user(
+        "tailspin.example", "t@tailspin.example", "Tea", administrator_roles=["global_administrator"]
+    )
     changed = control.change_user(tenant["id"], "t@tailspin.example", mailbox_state="none")
     seen = control.tenant("tailspin.example")
     control.remove_user(tenant["id"], user["id"])
@@ -168,5 +170,5 @@ def test_bad_input(cloud: LocalCloud, method: str, path: str, body: Any, status:
 
 def test_client_repeats_the_words(control: ControlClient) -> None:
     """The client's error says what the endpoint said."""
-    with pytest.raises(httpx.HTTPStatusError, match="404 from /control/tenants/nobody: .*unknown tenant"):
+    with pytest.raises(httpx.HTTPStatusError, match=r"404 from /control/tenants/nobody: .*unknown tenant"):
         control.tenant("nobody")

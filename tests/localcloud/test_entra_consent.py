@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
@@ -21,7 +21,7 @@ DEFAULT = "https://graph.microsoft.com/.default openid profile"
 APPLICATION_ADMINISTRATOR = "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3"
 
 
-def page_url(scene: Scene, tenant: str = "organizations", *, version: int = 2, **changes: str) -> str:
+def page_url(scene: Scene, tenant: str = "organizations", *, version: int = 2, **changes: Any) -> str:
     """Return the URL of the consent page, with *changes* to its query; an empty value leaves one out."""
     query = {"client_id": scene.app.client_id, "redirect_uri": CALLBACK, "state": "s1"}
     if version == 2:
@@ -147,7 +147,7 @@ def test_stranger(http: httpx.Client, scene: Scene) -> None:
     ],
 )
 def test_error_pages(
-    http: httpx.Client, scene: Scene, method: str, tenant: str, changes: dict[str, str], code: int
+    http: httpx.Client, scene: Scene, method: str, tenant: str, changes: dict[str, Any], code: int
 ) -> None:
     """A request that is wrong ends on a page of Entra's; the browser is not sent anywhere."""
     response = http.request(method, page_url(scene, tenant, **changes), data={"action": "cancel"})

@@ -44,7 +44,9 @@ def sign_in(http: httpx.Client, scene: Scene, **changes: str) -> str:
     return came_back(http.post(authorize_url(scene, **changes), data=form))["code"]
 
 
-def redeem(http: httpx.Client, scene: Scene, code: str, tenant: str = "organizations", **changes: str) -> httpx.Response:
+def redeem(
+    http: httpx.Client, scene: Scene, code: str, tenant: str = "organizations", **changes: str
+) -> httpx.Response:
     """Redeem *code*, with *changes* to the form."""
     form = {"grant_type": "authorization_code", "client_id": scene.app.client_id, "client_secret": scene.secret}
     form |= {"code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
@@ -88,9 +90,7 @@ def _id_token(http: httpx.Client, scene: Scene, response: httpx.Response) -> dic
     keys = jwt.PyJWKSet.from_dict(http.get(f"{LOGIN}/{scene.contoso.id}/discovery/v2.0/keys").json())
     key = keys[jwt.get_unverified_header(token)["kid"]]
     options: jwt.types.Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
-    claims: dict[str, Any] = jwt.decode(
-        token, key, algorithms=["RS256"], audience=scene.app.client_id, options=options
-    )
+    claims: dict[str, Any] = jwt.decode(token, key, algorithms=["RS256"], audience=scene.app.client_id, options=options)
     return claims
 
 

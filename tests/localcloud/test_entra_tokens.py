@@ -90,7 +90,7 @@ def test_no_token(issuer: TokenIssuer, token: str, message: str) -> None:
 def test_foreign_signature(issuer: TokenIssuer, contoso: Tenant, app: Registration) -> None:
     """A token signed by somebody else is refused, and so is one that claims to need no signature."""
     foreign = TokenIssuer(issuer.world).issue_app_token(contoso, app)
-    unsigned = jwt.encode({"aud": GRAPH_AUDIENCES[0], "exp": NOW + 60}, None, algorithm="none")
+    unsigned = jwt.encode({"aud": GRAPH_AUDIENCES[0], "exp": NOW + 60}, "", algorithm="none")
     for token, message in ((foreign, "Signature is invalid"), (unsigned, "CompactToken")):
         with pytest.raises(TokenRejected, match=message):
             issuer.verify(token, GRAPH_AUDIENCES)

@@ -95,12 +95,12 @@ def test_soft_delete(vault: Caller) -> None:
     """A deleted name is gone for readers, answers 409 to writers, and comes back by recovery."""
     vault("PUT", "/secrets/mourned", {"value": "x"})
     deleted = vault("DELETE", "/secrets/mourned").json()
-    statuses = [vault("GET", "/secrets/mourned/").status_code, vault("PUT", "/secrets/mourned", {"value": "y"})]
+    read, written = vault("GET", "/secrets/mourned/"), vault("PUT", "/secrets/mourned", {"value": "y"})
 
     assert f"{VAULT}/deletedsecrets/mourned" == deleted["recoveryId"]
     assert 90 * 86_400 == deleted["scheduledPurgeDate"] - deleted["deletedDate"]
-    assert (404, 409) == (statuses[0], statuses[1].status_code)
-    assert "ObjectIsDeletedButRecoverable" == statuses[1].json()["error"]["innererror"]["code"]
+    assert (404, 409) == (read.status_code, written.status_code)
+    assert "ObjectIsDeletedButRecoverable" == written.json()["error"]["innererror"]["code"]
     assert [deleted["id"]] == [item["id"] for item in vault("GET", "/deletedsecrets").json()["value"]]
     vault("POST", "/deletedsecrets/mourned/recover")
     assert "x" == vault("GET", "/secrets/mourned/").json()["value"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
+from localcloud.host.http import BodyTooLargeError, read_body
 from tests.localcloud.host.conftest import Sample
 
 pytestmark = pytest.mark.enable_socket
@@ -132,3 +136,20 @@ def test_run_by_hand(client: httpx.Client, sample: Sample, name: str, status: in
         sample.notes.wait("nightly", past_due=False)
     if name == "take":
         sample.notes.wait("taken", body="by hand", count=1)
+
+
+@pytest.mark.parametrize(("headers", "fits"), [([], True), ([], False), ([(b"content-length", b"9")], False)])
+def test_body_limit(headers: list[tuple[bytes, bytes]], *, fits: bool) -> None:
+    """A body is read up to the limit, whether or not its length was announced."""
+    parts = [b"1234", b"5678"]
+
+    async def receive() -> Message:
+        part = parts.pop(0)
+        return {"type": "http.request", "body": part, "more_body": bool(parts)}
+
+    reading = read_body(Request({"type": "http", "headers": headers}, receive), 8 if fits else 7)
+    if fits:
+        assert b"12345678" == asyncio.run(reading)
+    else:
+        with pytest.raises(BodyTooLargeError):
+            asyncio.run(reading)

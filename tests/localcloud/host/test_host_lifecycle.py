@@ -49,10 +49,10 @@ FAULTY = {
 }
 
 
-def run_host(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+def run_host(folder: Path, *flags: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run the host on *folder* until it ends by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "localcloud", "host", str(folder)],
+        [sys.executable, "-m", "localcloud", "host", str(folder), *flags],
         capture_output=True,
         check=False,
         cwd=PROJECT,
@@ -94,6 +94,16 @@ def test_python_without_the_runtime(tmp_path: Path) -> None:
 
     assert 3 == done.returncode
     assert "needs Python 3.13 or newer" in done.stderr
+
+
+@needs_runtime
+def test_local_settings_can_be_left_alone(tmp_path: Path) -> None:
+    """Encrypted local settings are refused, unless the host is told not to read them at all."""
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    (tmp_path / "local.settings.json").write_text('{"IsEncrypted": true, "Values": {"A": "CfDJ8"}}')
+
+    assert "local.settings.json is encrypted" in run_host(tmp_path).stderr
+    assert "no functions found" in run_host(tmp_path, "--no-local-settings").stderr
 
 
 def test_local_settings_and_generated_keys(launch: Launch, tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""The whole app: every area's functions, registered once."""
+
+import azure.functions as func
+
+from functions import (
+    connection_tokens_http,
+    connections_http,
+    consent_http,
+    consent_queue,
+    credentials_http,
+    deliver_queue,
+    fetch_queue,
+    grants_http,
+    health_http,
+    outbox_http,
+    poison_queue,
+    received_http,
+    send_http,
+    send_queue,
+    tick_timer,
+)
+from functions.connections_http import ConnectionUseCases
+from shared.composition import Services
+
+
+def build(services: Services) -> func.FunctionApp:
+    """Return the app of *services*."""
+    app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+    for blueprint in (*_http(services), *_background(services)):
+        app.register_functions(blueprint)
+    return app
+
+
+def _http(it: Services) -> list[func.Blueprint]:
+    use = ConnectionUseCases(
+        it.connection_creation, it.connection_changes, it.connection_lists, it.connection_tokens, it.signing
+    )
+    return [
+        health_http.blueprint(it.health, it.tick, it.settings),
+        credentials_http.blueprint(it.credentials, it.grant_checks, it.consent_links, it.settings),
+        consent_http.blueprint(it.consent, it.settings),
+        grants_http.blueprint(it.grants, it.grant_checks, it.settings),
+        connections_http.blueprint(use, it.settings),
+        connection_tokens_http.blueprint(it.connection_tokens, it.connection_lists, it.settings),
+        send_http.blueprint(it.connection_tokens, it.accept, it.entries, it.uploads, it.settings),
+        outbox_http.blueprint(it.entries, it.settings),
+    ]
+
+
+def _background(it: Services) -> list[func.Blueprint]:
+    return [
+        tick_timer.blueprint(it.tick),
+        send_queue.blueprint(it.drain),
+        consent_queue.blueprint(it.consent, it.grant_checks),
+        poison_queue.blueprint(it.poison),
+    ]

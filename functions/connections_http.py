@@ -1,0 +1,120 @@
+"""Connections, for administrators: make, look, change, try, delete."""
+
+from dataclasses import asdict, dataclass
+
+import azure.functions as func
+
+from functions.connections_bodies import ChangeConnection, CreateConnection
+from functions.credentials_http import if_match
+from functions.replies import answer, created, json_reply, no_content
+from functions.requests import Request
+from shared.connection_changes import ConnectionChanges
+from shared.connection_creation import ConnectionCreation
+from shared.connection_lists import ConnectionLists
+from shared.connection_tokens import ConnectionTokens
+from shared.connection_views import Shown, view
+from shared.settings import Settings
+from shared.signing import Signing
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionUseCases:
+    """Everything that an administrator does with connections."""
+
+    creation: ConnectionCreation
+    changes: ConnectionChanges
+    lists: ConnectionLists
+    tokens: ConnectionTokens
+    signing: Signing
+
+
+def blueprint(use: ConnectionUseCases, settings: Settings) -> func.Blueprint:
+    """Return the routes of connections themselves."""
+    bp = func.Blueprint()
+    _readers(bp, use, settings)
+    _writers(bp, use, settings)
+    _trials(bp, use, settings)
+    return bp
+
+
+def _readers(bp: func.Blueprint, use: ConnectionUseCases, settings: Settings) -> None:
+    @bp.function_name("connections_list")
+    @bp.route("connections", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+    def list_all(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            page = use.lists.page(request.limit(), request.query("cursor"), request.query("grant_id"))
+            return json_reply({"data": [view(shown) for shown in page.items], "next_cursor": page.next_cursor})
+
+        return answer(req, settings, handle)
+
+    @bp.function_name("connections_get")
+    @bp.route("connections/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+    def get(req: func.HttpRequest) -> func.HttpResponse:
+        return answer(req, settings, lambda request: _shown(use.lists.get(request.route("id"))))
+
+
+def _writers(bp: func.Blueprint, use: ConnectionUseCases, settings: Settings) -> None:
+    @bp.function_name("connections_create")
+    @bp.route("connections", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+    def create(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            request.admin_write()
+            body = request.body(CreateConnection)
+            asked = body.asked()
+            signed = asked.destination is not None and asked.destination.type == "webhook"
+            if signed:
+                use.signing.link_key()  # a vault that does not answer must show before anything is made
+            connection = use.creation.create(asked, body.model_dump(exclude_unset=True))
+            shown = view(use.lists.get(connection.id))
+            if signed:
+                shown["signing_secret"] = use.signing.signing_secret(connection.id)
+            return created(shown, f"{settings.public_base_url}/api/connections/{connection.id}")
+
+        return answer(req, settings, handle)
+
+    @bp.function_name("connections_change")
+    @bp.route("connections/{id}", methods=["PATCH"], auth_level=func.AuthLevel.FUNCTION)
+    def change(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            request.admin_write()
+            body, connection_id = request.body(ChangeConnection), request.route("id")
+            use.changes.change(connection_id, body.changes(), if_match(request))
+            return _shown(use.lists.get(connection_id))
+
+        return answer(req, settings, handle)
+
+    @bp.function_name("connections_delete")
+    @bp.route("connections/{id}", methods=["DELETE"], auth_level=func.AuthLevel.FUNCTION)
+    def delete(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            request.admin_mark()
+            use.changes.delete(request.route("id"), discard=request.query("discard").lower() == "true")
+            return no_content()
+
+        return answer(req, settings, handle)
+
+
+def _trials(bp: func.Blueprint, use: ConnectionUseCases, settings: Settings) -> None:
+    @bp.function_name("connections_test")
+    @bp.route("connections/{id}/test", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+    def test(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            request.admin_write()
+            return json_reply({"checks": [asdict(check) for check in use.lists.test(request.route("id"))]})
+
+        return answer(req, settings, handle)
+
+    @bp.function_name("connections_fetch")
+    @bp.route("connections/{id}/fetch", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+    def fetch(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            request.admin_write()
+            connection_id = request.route("id")
+            use.changes.fetch(connection_id)
+            return json_reply(view(use.lists.get(connection_id)), 202)
+
+        return answer(req, settings, handle)
+
+
+def _shown(shown: Shown) -> func.HttpResponse:
+    return json_reply(view(shown), headers={"ETag": f'"{shown.connection.version}"'})

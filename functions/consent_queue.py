@@ -1,0 +1,25 @@
+"""The queue of consent work: grants to check, and consents whose callback died half-way."""
+
+import json
+
+import azure.functions as func
+
+from shared.consent import Consent
+from shared.grant_checks import GrantChecks
+from shared.schedule import QUEUES, STATE, Wakeup
+
+
+def blueprint(consent: Consent, checks: GrantChecks) -> func.Blueprint:
+    """Return the function; trouble with storage is raised, so that the host tries again."""
+    bp = func.Blueprint()
+
+    @bp.function_name("consent_check")
+    @bp.queue_trigger(arg_name="msg", queue_name=QUEUES[STATE], connection="MAIL_STORAGE")
+    def check(msg: func.QueueMessage) -> None:
+        wakeup = Wakeup.from_body(json.loads(msg.get_body()))
+        if wakeup.kind == STATE:
+            consent.finish(wakeup.id, wakeup.due)
+        else:
+            checks.handle(wakeup)
+
+    return bp

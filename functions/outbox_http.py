@@ -1,0 +1,83 @@
+"""The outbox, for administrators: what became of each mail, and cancelling one."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import azure.functions as func
+
+from functions.replies import answer, json_reply
+from functions.requests import Request
+from functions.send_http import view
+from shared.errors import FieldFault, InvalidRequest, NotFound
+from shared.identifiers import is_connection_id
+from shared.outbox.rows import Entry
+from shared.outbox.work import Status
+from shared.send.entries import Entries, Wanted
+from shared.settings import Settings
+from shared.times import from_text
+
+
+def blueprint(entries: Entries, settings: Settings) -> func.Blueprint:
+    """Return the routes of this area."""
+    bp = func.Blueprint()
+
+    @bp.function_name("outbox_list")
+    @bp.route("connections/{id}/outbox", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+    def list_all(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            if not is_connection_id(request.route("id")):
+                raise NotFound("There is no such connection. GET connections lists those there are.")
+            page = entries.page(request.route("id"), wanted(request))
+            return json_reply({"data": [full_view(entry) for entry in page.entries], "next_cursor": page.next_cursor})
+
+        return answer(req, settings, handle)
+
+    @bp.function_name("outbox_get")
+    @bp.route("outbox/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+    def get(req: func.HttpRequest) -> func.HttpResponse:
+        return answer(req, settings, lambda request: json_reply(full_view(entries.get(request.route("id")))))
+
+    @bp.function_name("outbox_cancel")
+    @bp.route("outbox/{id}/cancel", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+    def cancel(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            request.admin_write()
+            return json_reply(full_view(entries.cancel(request.route("id"))))
+
+        return answer(req, settings, handle)
+
+    return bp
+
+
+def wanted(request: Request) -> Wanted:
+    """Return which entries a list is to hold; raises `InvalidRequest` naming the query's fault."""
+    status = request.query("status")
+    if status and status not in {known.value for known in Status}:
+        message = f"status must be one of {', '.join(known.value for known in Status)}"
+        raise InvalidRequest(message, [FieldFault("?status", "unknown", message)])
+    return Wanted(
+        limit=request.limit(),
+        cursor=request.query("cursor"),
+        status=Status(status) if status else None,
+        since=_moment(request, "since"),
+        until=_moment(request, "until"),
+    )
+
+
+def full_view(entry: Entry) -> dict[str, Any]:
+    """Return an entry as an administrator sees it: with its moves and Microsoft's ids."""
+    fault = asdict(entry.fault) if entry.fault else None
+    known = {"connection_id": entry.connection_id, "draft_id": entry.draft_id or None, "fault": fault}
+    return {**view(entry), **known, "moves": [asdict(move) for move in entry.moves]}
+
+
+def _moment(request: Request, name: str) -> datetime | None:
+    text = request.query(name)
+    if not text:
+        return None
+    try:
+        return from_text(text)
+    except ValueError:
+        message = f"{name} must be a time such as 2026-11-22T07:00:00Z"
+        raise InvalidRequest(message, [FieldFault(f"?{name}", "not_a_time", message)]) from None

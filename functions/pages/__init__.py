@@ -1,0 +1,26 @@
+"""The pages that a tenant's administrator sees, rendered from the templates beside this module."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+_FOLDER = Path(__file__).parent
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page; every value is escaped, a missing one is an error."""
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def style() -> bytes:
+    """Return the style sheet of all pages."""
+    return (_FOLDER / "style.css").read_bytes()
+
+
+@cache
+def _environment() -> Environment:
+    loader = FileSystemLoader(_FOLDER)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

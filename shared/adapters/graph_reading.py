@@ -1,0 +1,125 @@
+"""Delta pages, MIME and marks of one mailbox: the `GraphReading` port on Graph."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.adapters.graph_http import CALL_SECONDS, GraphHttp
+from shared.adapters.graph_wire import IMMUTABLE_IDS, SubAnswer, SubRequest, quoted
+from shared.errors import Code, Fault, ItemFault
+from shared.ports import DeltaPage, GraphMailbox, Listed, Placed
+
+# PR_MESSAGE_SIZE; the message resource has no size of its own (MS-OXPROPS 2.807).
+_SIZE = "Long 0x0E08"
+_SIZE_NAMES = ("long 0x0e08", "long 0xe08")
+_SELECT = "id,receivedDateTime,isDraft,subject,from,internetMessageId"
+_IMMUTABLE = {"Prefer": IMMUTABLE_IDS}
+
+
+class HttpGraphReading:
+    """Reads mail through *graph*."""
+
+    def __init__(self, graph: GraphHttp) -> None:
+        self._graph = graph
+
+    def first_page(self, mailbox: GraphMailbox, folder_id: str, page_size: int) -> DeltaPage:
+        """
+        Start a delta walk of one folder; options of the first request are part of every later link.
+
+        Where this mailbox's server refuses the size property, the walk does without it.
+        """
+        params = {
+            "changeType": "created",
+            "$select": _SELECT,
+            "$expand": f"singleValueExtendedProperties($filter=id eq '{_SIZE}')",
+        }
+        path = f"mailFolders/{quoted(folder_id)}/messages/delta"
+        try:
+            return self._page(mailbox, path, page_size, params)
+        except ItemFault as fault:
+            if fault.code == Code.FOLDER_NOT_FOUND:
+                raise
+            return self._page(mailbox, path, page_size, {name: params[name] for name in ("changeType", "$select")})
+
+    def next_page(self, mailbox: GraphMailbox, link: str, page_size: int) -> DeltaPage:
+        """Follow a link of the mailbox's own Graph root; raises `OutOfSync` where Graph forgot it."""
+        return self._page(mailbox, link, page_size, None)
+
+    def contents(self, mailbox: GraphMailbox, ids: Sequence[str]) -> dict[str, bytes | Fault]:
+        """Return the MIME of at most 20 messages by one ``$batch``."""
+        requests = [
+            SubRequest(str(number), "GET", f"messages/{quoted(identifier)}/$value", _IMMUTABLE)
+            for number, identifier in enumerate(ids)
+        ]
+        answers = self._graph.batch(mailbox, requests, deadline=CALL_SECONDS)
+        return {identifier: answer.fault or answer.content() for identifier, answer in zip(ids, answers, strict=True)}
+
+    def content_stream(self, mailbox: GraphMailbox, message_id: str) -> Iterator[bytes]:
+        """Yield the MIME of one message in chunks of at most 256 KiB."""
+        return self._graph.stream(mailbox, f"messages/{quoted(message_id)}/$value", headers=_IMMUTABLE)
+
+    def apply(
+        self, mailbox: GraphMailbox, action: str, ids: Sequence[str], folder_id: str = ""
+    ) -> dict[str, Fault | None]:
+        """Mark read (``read``) or move (``move`` to *folder_id*) at most 20 messages by one ``$batch``."""
+        requests = [_change(str(number), action, identifier, folder_id) for number, identifier in enumerate(ids)]
+        answers = self._graph.batch(mailbox, requests, deadline=CALL_SECONDS)
+        return {identifier: answer.fault for identifier, answer in zip(ids, answers, strict=True)}
+
+    def placed(self, mailbox: GraphMailbox, ids: Sequence[str]) -> dict[str, Placed | Fault]:
+        """Return where at most 20 messages lie and whether they are read, by one ``$batch``."""
+        requests = [
+            SubRequest(str(n), "GET", f"messages/{quoted(identifier)}?$select=parentFolderId,isRead", _IMMUTABLE)
+            for n, identifier in enumerate(ids)
+        ]
+        answers = self._graph.batch(mailbox, requests, deadline=CALL_SECONDS)
+        return {identifier: answer.fault or _placed(answer) for identifier, answer in zip(ids, answers, strict=True)}
+
+    def _page(self, mailbox: GraphMailbox, path: str, page_size: int, params: Mapping[str, str] | None) -> DeltaPage:
+        headers = {"Prefer": f"{IMMUTABLE_IDS}, odata.maxpagesize={page_size}"}
+        body = self._graph.request(mailbox, "GET", path, headers=headers, params=params).json()
+        values = body.get("value") if isinstance(body, dict) else None
+        messages = [
+            _listed(item) for item in values or [] if isinstance(item, dict) and isinstance(item.get("id"), str)
+        ]
+        next_link, delta_link = str(body.get("@odata.nextLink") or ""), str(body.get("@odata.deltaLink") or "")
+        return DeltaPage(messages, next_link, "" if next_link else delta_link)
+
+
+def _listed(item: Mapping[str, Any]) -> Listed:
+    return Listed(
+        id=str(item["id"]),
+        removed="@removed" in item,
+        received_at=str(item.get("receivedDateTime") or ""),
+        subject=str(item.get("subject") or ""),
+        sender=_sender(item),
+        internet_message_id=str(item.get("internetMessageId") or ""),
+        is_draft=item.get("isDraft") is True,
+        size=_size(item),
+    )
+
+
+def _sender(item: Mapping[str, Any]) -> str:
+    outer = item.get("from")
+    inner = outer.get("emailAddress") if isinstance(outer, dict) else None
+    return str(inner.get("address") or "") if isinstance(inner, dict) else ""
+
+
+def _size(item: Mapping[str, Any]) -> int | None:
+    for entry in item.get("singleValueExtendedProperties") or []:
+        # Exchange echoes the tag without its leading zero ("Long 0xe08").
+        if isinstance(entry, dict) and str(entry.get("id", "")).lower() in _SIZE_NAMES:
+            text = str(entry.get("value", ""))
+            return int(text) if text.isdigit() else None
+    return None
+
+
+def _change(number: str, action: str, identifier: str, folder_id: str) -> SubRequest:
+    path = f"messages/{quoted(identifier)}"
+    if action == "read":
+        return SubRequest(number, "PATCH", path, _IMMUTABLE, {"isRead": True})
+    return SubRequest(number, "POST", f"{path}/move", _IMMUTABLE, {"destinationId": folder_id})
+
+
+def _placed(answer: SubAnswer) -> Placed:
+    body = answer.body if isinstance(answer.body, dict) else {}
+    return Placed(str(body.get("parentFolderId") or ""), body.get("isRead") is True)

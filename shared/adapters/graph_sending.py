@@ -1,0 +1,149 @@
+"""Drafts, their files, sending and looking, by Graph. Source: graph-docs `message-*.md`."""
+
+import base64
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shared.adapters.graph_http import CALL_SECONDS, GraphHttp
+from shared.adapters.graph_uploads import put_chunks
+from shared.adapters.graph_wire import IMMUTABLE_IDS, quoted, retry_after_seconds
+from shared.errors import Code, ItemFault, Unreachable
+from shared.ports import Attachment, Found, GraphMailbox
+
+_PREFER = {"Prefer": IMMUTABLE_IDS}
+_FIELDS = {"$select": "id,isDraft,internetMessageId,parentFolderId"}
+# Internet headers are named properties of this set. Its names are case-sensitive in a filter, and whether Exchange
+# keeps a header's own case there is not documented.
+_MARKERS = tuple(
+    f"String {{00020386-0000-0000-C000-000000000046}} Name {name}"
+    for name in ("X-Mailgrant-Entry", "x-mailgrant-entry")
+)
+_FOLDERS = ("messages", "mailFolders/recoverableitemsdeletions/messages")
+_PAGES = 5
+
+
+class GraphSender:
+    """The `GraphSending` port on Graph."""
+
+    def __init__(self, http: GraphHttp) -> None:
+        self._http = http
+
+    def create_draft(self, mailbox: GraphMailbox, mime: bytes) -> Found:
+        """Make a draft from MIME, which Graph takes as base64 in a text/plain body."""
+        headers = {**_PREFER, "Content-Type": "text/plain"}
+        answer = self._http.request(mailbox, "POST", "messages", content=base64.b64encode(mime), headers=headers)
+        found = _found(answer.json())
+        if found is None:
+            raise Unreachable("Graph made a draft but did not say which. It is tried again.", outcome_unknown=True)
+        return found
+
+    def attach(self, mailbox: GraphMailbox, draft_id: str, file: Attachment, content: bytes) -> None:
+        """Add a file of less than 3 MB."""
+        body = {
+            "@odata.type": "#microsoft.graph.fileAttachment",
+            "name": file.name,
+            "contentType": file.content_type,
+            "contentBytes": base64.b64encode(content).decode(),
+            **_inline(file),
+        }
+        self._http.request(mailbox, "POST", f"messages/{quoted(draft_id)}/attachments", json=body, headers=_PREFER)
+
+    def attach_large(
+        self, mailbox: GraphMailbox, draft_id: str, file: Attachment, size: int, chunks: Iterator[bytes]
+    ) -> None:
+        """Add a file through an upload session, whose URL bears its own right and goes to no log."""
+        item = {"attachmentType": "file", "name": file.name, "size": size, "contentType": file.content_type}
+        path = f"messages/{quoted(draft_id)}/attachments/createUploadSession"
+        body = {"AttachmentItem": {**item, **_inline(file)}}
+        session = self._http.request(mailbox, "POST", path, json=body, headers=_PREFER).json()
+        url = session.get("uploadUrl") if isinstance(session, dict) else None
+        if not isinstance(url, str):
+            raise Unreachable("Graph opened no upload session. It is tried again.")
+        put_chunks(self._http, url, size, chunks)
+
+    def send(self, mailbox: GraphMailbox, draft_id: str) -> float | None:
+        """Send a draft; only a 202 is a yes, and every other 2xx may be some box between that answered."""
+        path = f"messages/{quoted(draft_id)}/send"
+        headers = {**_PREFER, "Content-Length": "0"}
+        answer = self._http.request(mailbox, "POST", path, content=b"", headers=headers)
+        if answer.status != 202:
+            detail = (
+                f"Graph answered {answer.status} to a send, which means neither yes nor no. The mail is looked for."
+            )
+            raise Unreachable(detail, outcome_unknown=True)
+        return retry_after_seconds(answer.headers)
+
+    def get(self, mailbox: GraphMailbox, message_id: str) -> Found | None:
+        """Return the message by immutable id, or None."""
+        try:
+            answer = self._http.request(
+                mailbox, "GET", f"messages/{quoted(message_id)}", headers=_PREFER, params=_FIELDS
+            )
+        except ItemFault as fault:
+            if fault.code == Code.MESSAGE_NOT_FOUND:
+                return None
+            raise
+        return _found(answer.json())
+
+    def find_marked(self, mailbox: GraphMailbox, entry_id: str, internet_message_id: str) -> list[Found]:
+        """Search by marker, then Message-ID, first the mailbox and then its recoverable items, 30 seconds in all."""
+        ends = time.monotonic() + CALL_SECONDS
+        filters = [_by_marker(marker, entry_id) for marker in _MARKERS]
+        if internet_message_id:
+            filters.append(f"internetMessageId eq {_literal(internet_message_id)}")
+        found: list[Found] = []
+        for folder in _FOLDERS:
+            for wanted in filters:
+                found += self._search(mailbox, folder, wanted, ends)
+                if any(not message.is_draft for message in found):
+                    return found
+        return found
+
+    def delete_draft(self, mailbox: GraphMailbox, draft_id: str) -> None:
+        """Remove a draft; no error where it is gone."""
+        try:
+            self._http.request(mailbox, "DELETE", f"messages/{quoted(draft_id)}", headers=_PREFER)
+        except ItemFault as fault:
+            if fault.code != Code.MESSAGE_NOT_FOUND:
+                raise
+
+    def _search(self, mailbox: GraphMailbox, folder: str, wanted: str, ends: float) -> list[Found]:
+        found: list[Found] = []
+        path, params = folder, {**_FIELDS, "$filter": wanted, "$top": "50"}
+        for _ in range(_PAGES):
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise Unreachable("Looking for the mail took too long. It is looked for again.")
+            try:
+                answer = self._http.request(mailbox, "GET", path, headers=_PREFER, params=params or None, deadline=left)
+            except ItemFault:
+                return found  # a mailbox without this folder, or that cannot search by this key
+            page = answer.json()
+            listed = page.get("value", []) if isinstance(page, dict) else []
+            found += [message for item in listed if (message := _found(item)) is not None]
+            link = page.get("@odata.nextLink") if isinstance(page, dict) else None
+            if not isinstance(link, str):
+                return found
+            path, params = link, {}
+        return found
+
+
+def _found(item: Any) -> Found | None:
+    """Return the message of a JSON *item*; one that does not say that it is a draft is taken for none."""
+    if not isinstance(item, Mapping) or not isinstance(item.get("id"), str):
+        return None
+    return Found(item["id"], item.get("isDraft") is True, str(item.get("internetMessageId") or ""))
+
+
+def _inline(file: Attachment) -> dict[str, Any]:
+    content_id = {"contentId": file.content_id} if file.content_id else {}
+    return {"isInline": file.inline, **content_id}
+
+
+def _by_marker(name: str, value: str) -> str:
+    return f"singleValueExtendedProperties/Any(ep: ep/id eq {_literal(name)} and ep/value eq {_literal(value)})"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

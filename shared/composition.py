@@ -1,0 +1,134 @@
+"""Which real thing stands behind each port, and which use cases there are; makes no call to the outside."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from azure.identity import DefaultAzureCredential
+
+from shared.adapters.blob_storage import blob_service, open_blobs
+from shared.adapters.entra import MsalEntra
+from shared.adapters.graph_directory import HttpGraphDirectory
+from shared.adapters.graph_http import GraphHttp
+from shared.adapters.graph_reading import HttpGraphReading
+from shared.adapters.graph_sending import GraphSender
+from shared.adapters.http_client import environment_client
+from shared.adapters.key_vault import open_vault
+from shared.adapters.queue_storage import open_wakeups
+from shared.adapters.storage_account import StorageAccount
+from shared.adapters.table_storage import open_tables
+from shared.adapters.upload_links import StorageUploadLinks
+from shared.adapters.webhooks import GuardedWebhooks, signature
+from shared.audit import Audit
+from shared.connection_changes import ConnectionChanges
+from shared.connection_creation import ConnectionCreation
+from shared.connection_lists import ConnectionLists
+from shared.connection_tokens import ConnectionTokens
+from shared.consent import Consent
+from shared.consent_links import ConsentLinks
+from shared.credential_admin import CredentialAdmin
+from shared.deliver import Deliver
+from shared.events import EventMaker
+from shared.fetch import Fetch
+from shared.grant_admin import GrantAdmin
+from shared.grant_checks import GrantChecks
+from shared.grants import Pace
+from shared.health import Health
+from shared.outbox.work import Periods
+from shared.poison import Poison
+from shared.registry import Registry
+from shared.send.accept import Accept, DueRows
+from shared.send.drain import Drain
+from shared.send.entries import Entries
+from shared.send.uploads import Uploads
+from shared.settings import Settings
+from shared.signing import Signing
+from shared.tick import Tick
+from shared.times import now_utc
+from shared.tokens import Tokens
+from shared.turns import Turns
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Every use case, ready to be called from many threads."""
+
+    settings: Settings
+    credentials: CredentialAdmin
+    grants: GrantAdmin
+    grant_checks: GrantChecks
+    consent: Consent
+    consent_links: ConsentLinks
+    connection_creation: ConnectionCreation
+    connection_changes: ConnectionChanges
+    connection_lists: ConnectionLists
+    connection_tokens: ConnectionTokens
+    signing: Signing
+    fetch: Fetch
+    deliver: Deliver
+    accept: Accept
+    drain: Drain
+    entries: Entries
+    uploads: Uploads
+    tick: Tick
+    poison: Poison
+    health: Health
+
+
+def compose(settings: Settings) -> Services:
+    """Return the product on real storage, vault, Entra and Graph, as *settings* name them."""
+    credential = DefaultAzureCredential()
+    tables, blobs = open_tables(settings, credential), open_blobs(settings, credential)
+    wakeups, vault = open_wakeups(settings, credential), open_vault(settings, credential)
+    client = environment_client()
+    entra, graph = MsalEntra(client), GraphHttp(client)
+    directory, sending = HttpGraphDirectory(graph), GraphSender(graph)
+    audit = Audit(tables.audit, now_utc)
+    tokens = Tokens(tables, vault, entra, wakeups, now_utc)
+    signing = Signing(tables, vault)
+    turns = Turns(tables.connections, settings.turn_lease_seconds)
+    webhooks = GuardedWebhooks(settings.delivery_allow, settings.public_base_url)
+    upload_links = StorageUploadLinks(blob_service(StorageAccount.of(settings, credential)))
+    uploads = Uploads(tables.outbox, upload_links, now_utc)
+    return Services(
+        settings=settings,
+        credentials=CredentialAdmin(tables, vault, entra, tokens, audit, now_utc),
+        grants=GrantAdmin(tables, tokens, audit, now_utc),
+        grant_checks=GrantChecks(
+            Registry(tables), tokens, audit, now_utc, Pace(settings.consent_recheck_seconds, settings.verify_seconds)
+        ),
+        consent=Consent(tables, wakeups, audit, settings, now_utc),
+        consent_links=ConsentLinks(tables, entra, audit, settings, now_utc),
+        connection_creation=ConnectionCreation(tables, tokens, directory, webhooks, wakeups, audit, now_utc),
+        connection_changes=ConnectionChanges(tables, tokens, directory, webhooks, wakeups, audit, now_utc),
+        connection_lists=ConnectionLists(tables, tokens, directory, sending),
+        connection_tokens=ConnectionTokens(tables, audit, now_utc),
+        signing=signing,
+        fetch=Fetch(tables, blobs, wakeups, turns, tokens, HttpGraphReading(graph)),
+        deliver=Deliver(
+            tables,
+            blobs,
+            wakeups,
+            turns,
+            webhooks,
+            signing,
+            signature,
+            EventMaker(settings.public_base_url, signing.link_key),
+            settings.delivery_retry_seconds,
+            now_utc,
+        ),
+        accept=Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc),
+        drain=Drain(turns, tables.outbox, blobs, wakeups, tokens, sending, _periods(settings)),
+        entries=Entries(tables.outbox, now_utc),
+        uploads=uploads,
+        tick=Tick(tables, wakeups, now_utc),
+        poison=Poison(tables, now_utc),
+        health=Health(tables, wakeups, vault, now_utc),
+    )
+
+
+def _periods(settings: Settings) -> Periods:
+    return Periods(
+        look=timedelta(seconds=settings.send_look_seconds),
+        gap=timedelta(seconds=settings.send_look_gap_seconds),
+        quiet=timedelta(seconds=settings.send_quiet_seconds),
+    )

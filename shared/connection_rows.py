@@ -1,0 +1,152 @@
+"""The rows of connections beyond those that a turn reads: membership in a grant, the fence, tokens, tombstones."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.connections import Connection, Delivery, Run, connection_key, delivery_key, run_key
+from shared.errors import NotFound, RowMissing
+from shared.identifiers import box_of, is_connection_id, shard_of, split_grant_id
+from shared.ports import ANY, Delete, Insert, Operation, Row, Tables, Update
+from shared.registry import Registry, member_key
+from shared.rows import decode, encode
+from shared.times import from_text, to_text
+
+YOUNG = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A connection with its run and delivery, as one range read saw them; *rows* are all rows of its mailbox by key."""
+
+    connection: Connection
+    run: Run
+    delivery: Delivery | None
+    rows: dict[str, Row]
+    storage_time: datetime
+
+    def etag(self, key: str) -> str:
+        """Return the etag of a row of the mailbox."""
+        return self.rows[key].etag
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What remains of a deleted connection for 30 days, so that a new one can continue where it stopped."""
+
+    connection_id: str
+    deleted_at: str
+    direction: str
+    grant_id: str
+    mailbox: str
+    folder_id: str = ""
+    cursor: str = ""
+    walk: str = ""
+
+
+def find(tables: Tables, connection_id: str) -> Found:
+    """Return the connection. Raises `NotFound`."""
+    missing = NotFound("There is no such connection. GET connections lists those there are.")
+    if not is_connection_id(connection_id):
+        raise missing
+    box = box_of(connection_id)
+    read = tables.connections.read(shard_of(box), f"b|{box}|", f"b|{box}~")
+    rows = {row.key: row for row in read.rows}
+    config, run = rows.get(connection_key(connection_id)), rows.get(run_key(connection_id))
+    if config is None or run is None:
+        raise missing
+    delivery = rows.get(delivery_key(connection_id))
+    return Found(
+        decode(Connection, config.values),
+        decode(Run, run.values),
+        decode(Delivery, delivery.values) if delivery else None,
+        rows,
+        read.storage_time,
+    )
+
+
+def fence(box: str, rows: dict[str, Row]) -> Operation:
+    """Return the operation that lets only one of several concurrent changes to a mailbox's connections through."""
+    key = f"b|{box}|cfg"
+    if key not in rows:
+        return Insert(key, {"changes": 1})
+    return Update(key, {"changes": int(rows[key].values.get("changes", 0)) + 1}, rows[key].etag)
+
+
+def tombstone_key(connection_id: str) -> str:
+    """Return the row key of a tombstone."""
+    return f"b|{box_of(connection_id)}|gone|{connection_id}"
+
+
+def tombstone(found: Found, now: datetime) -> Tombstone:
+    """Return what remains of a connection."""
+    connection, run = found.connection, found.run
+    return Tombstone(
+        connection.id,
+        to_text(now),
+        connection.direction.value,
+        connection.grant_id,
+        connection.mailbox,
+        connection.folder_id,
+        run.cursor,
+        run.walk,
+    )
+
+
+def join_grant(tables: Tables, connection: Connection) -> None:
+    """
+    Note that the connection lives under its grant; from now on the grant cannot be deleted.
+
+    Raises `NotFound` where the grant is gone.
+    """
+    credential_id, tenant = _grant_parts(connection.grant_id)
+    operations: list[Operation] = [
+        Insert(member_key(tenant, connection.id), {"created_at": connection.created_at}),
+        Update(f"g|{tenant}", {"joined_at": connection.created_at}, ANY),
+    ]
+    try:
+        tables.grants.commit(credential_id, operations)
+    except RowMissing:
+        raise NotFound("There is no such grant. GET grants lists those there are.") from None
+
+
+def leave_grant(tables: Tables, connection_id: str, grant_id: str) -> None:
+    """Take the note away; no error where it is gone."""
+    credential_id, tenant = _grant_parts(grant_id)
+    with suppress(RowMissing):
+        tables.grants.commit(credential_id, [Delete(member_key(tenant, connection_id))])
+
+
+def members(tables: Tables, credential_id: str, now: datetime, tenant: str = "") -> list[str]:
+    """
+    Return the ids of the connections under a credential or one grant of it.
+
+    A note without a connection is left of a creation that died; it is taken away once it is old.
+    """
+    living = []
+    for key, connection_id, created_at in Registry(tables).notes(credential_id, tenant):
+        young = created_at and now - from_text(created_at) < YOUNG
+        if young or tables.connections.get(shard_of(connection_id), connection_key(connection_id)) is not None:
+            living.append(connection_id)
+        else:
+            with suppress(RowMissing):
+                tables.grants.commit(credential_id, [Delete(key)])
+    return living
+
+
+def changed_run(found: Found, run: Run) -> Update:
+    """Return the operation that writes the run unless a worker wrote it meanwhile."""
+    key = run_key(found.connection.id)
+    return Update(key, encode(run), found.etag(key))
+
+
+def asked_now(run: Run, now: datetime, due: str) -> Run:
+    """Return the run made due now by a person, whatever it waited for."""
+    return replace(run, seq=run.seq + 1, next_at=to_text(now), due=due, claim="", stopped=False)
+
+
+def _grant_parts(grant_id: str) -> tuple[str, str]:
+    parts = split_grant_id(grant_id)
+    if parts is None:
+        raise NotFound("There is no such grant. GET grants lists those there are.")
+    return parts

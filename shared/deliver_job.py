@@ -1,0 +1,186 @@
+"""Who delivers for a connection: claim, lease and commit of its delivery row, and the breaker of its destination."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.box import View
+from shared.connections import Back, Connection, Delivery, delivery_key
+from shared.errors import Fault, RowChanged, RowExists, RowMissing, StorageUnavailable
+from shared.identifiers import new_ulid
+from shared.ports import Delete, Insert, Operation, Table, Update, Upsert
+from shared.rows import decode, encode
+from shared.schedule import DELIVER, DueRow, Wakeup
+from shared.times import from_text, to_text
+
+log = logging.getLogger("mailgrant.deliver")
+
+LEASE = timedelta(seconds=60)
+MARGIN = timedelta(seconds=30)
+PAUSE_AFTER = 10
+DISABLE_AFTER = timedelta(days=3)
+LONGEST_BACK = 900.0
+
+
+class LeaseLost(Exception):
+    """Another invocation delivers for the connection now; whatever this one still wanted to do must not be done."""
+
+
+@dataclass
+class DeliveryJob:
+    """A claimed delivery row. *delivery* is the record as it will be written, *now* storage's time."""
+
+    table: Table
+    connection: Connection
+    delivery: Delivery
+    etag: str
+    now: Callable[[], datetime]
+
+    def renew(self) -> None:
+        """Extend the lease if a quarter of it has passed; raises `LeaseLost` where another took over."""
+        left = from_text(self.delivery.lease_until) - self.now()
+        while left < LEASE * 0.75:
+            until = to_text(self.now() + LEASE)
+            key = delivery_key(self.connection.id)
+            try:
+                done = self.table.commit(self.connection.shard, [Update(key, {"lease_until": until}, self.etag)])
+            except (RowChanged, StorageUnavailable):
+                self.refresh()
+                continue
+            self.etag = done.etags[0]
+            self.delivery = replace(self.delivery, lease_until=until)
+            return
+
+    def refresh(self) -> None:
+        """Read the row again; raises `LeaseLost` where the claim in it is not ours."""
+        row = self.table.get(self.connection.shard, delivery_key(self.connection.id))
+        if row is None:
+            raise LeaseLost
+        found = decode(Delivery, row.values)
+        if found.claim != self.delivery.claim:
+            raise LeaseLost
+        self.etag = row.etag
+        self.delivery = replace(self.delivery, seq=found.seq)
+
+    def count(self, fault: Fault | None) -> None:
+        """Count one outcome for the breaker: ten failures in a row pause the destination, a success ends that."""
+        if fault is None:
+            done = self.delivery.delivered + 1
+            self.delivery = replace(
+                self.delivery, failures=0, failing_since="", paused=False, fault=None, delivered=done
+            )
+            return
+        since = self.delivery.failing_since or to_text(self.now())
+        failures = self.delivery.failures + 1
+        self.delivery = replace(
+            self.delivery,
+            failures=failures,
+            failing_since=since,
+            paused=failures >= PAUSE_AFTER,
+            disabled=self.now() - from_text(since) >= DISABLE_AFTER,
+            fault=fault.recorded(to_text(self.now())),
+        )
+
+    def disable(self) -> None:
+        """Give the destination up until a person enables it again; mail stays stored."""
+        self.delivery = replace(self.delivery, disabled=True)
+
+    def probe_at(self, back: Back) -> datetime:
+        """Return when a paused destination is tried with one message."""
+        return self.now() + replace(back, longest=LONGEST_BACK).after(self.delivery.failures)
+
+    def commit(self, next_at: datetime | None) -> bool:
+        """Give the claim up with work due at *next_at*; False where word was left meanwhile: look again for work."""
+        claim_due, before = self.delivery.due, self.delivery
+        due = DueRow(next_at, DELIVER, before.connection_id, before.seq + 1) if next_at else None
+        after = replace(
+            before,
+            seq=before.seq + 1,
+            claim="",
+            lease_until="",
+            next_at=to_text(next_at) if next_at else "",
+            due=due.key if due else "",
+        )
+        operations: list[Operation] = [Update(delivery_key(before.connection_id), encode(after), self.etag)]
+        if due:
+            operations.append(Upsert(due.key, due.values))
+        if claim_due != after.due:
+            operations.append(Delete(claim_due))
+        try:
+            self._commit_without_missing(operations)
+        except RowChanged:
+            self.refresh()
+            return False
+        self.delivery = after
+        return True
+
+    def _commit_without_missing(self, operations: list[Operation]) -> None:
+        try:
+            self.table.commit(self.connection.shard, operations)
+        except RowMissing as error:
+            if error.key == delivery_key(self.connection.id):
+                raise LeaseLost from None
+            self.table.commit(self.connection.shard, [item for item in operations if item.key != error.key])
+
+
+def claim(table: Table, view: View, connection_id: str, fired: str, now: Callable[[], datetime]) -> DeliveryJob | None:
+    """
+    Take the right to deliver for a connection, or None where another took it first.
+
+    The due row that *fired*, else the record's own, becomes one at the claim's end. Raises `StorageUnavailable`.
+    """
+    key, connection = delivery_key(connection_id), view.connections[connection_id]
+    before = view.deliveries.get(connection_id, Delivery(connection_id))
+    until = view.storage_time + LEASE
+    due = DueRow(until + MARGIN, DELIVER, connection_id, before.seq + 1)
+    after = replace(
+        before,
+        seq=before.seq + 1,
+        claim=new_ulid(),
+        lease_until=to_text(until),
+        next_at=to_text(due.at),
+        due=due.key,
+    )
+    write: Operation = Update(key, encode(after), view.etags[key]) if key in view.etags else Insert(key, encode(after))
+    operations = [write, Upsert(due.key, due.values)]
+    old = fired or before.due
+    if old and old != due.key:
+        operations.append(Delete(old))
+    try:
+        try:
+            etags = table.commit(connection.shard, operations).etags
+        except RowMissing:
+            etags = table.commit(connection.shard, operations[:2]).etags
+    except (RowChanged, RowExists):
+        return None
+    return DeliveryJob(table, connection, after, etags[0], now)
+
+
+def held(view: View, delivery: Delivery) -> bool:
+    """Tell whether somebody delivers at the time of *view*."""
+    return bool(delivery.claim) and from_text(delivery.lease_until) > view.storage_time
+
+
+def leave_word(table: Table, view: View, delivery: Delivery) -> bool:
+    """Change the row of a live claim, so that its holder looks again; False where it changed meanwhile."""
+    key = delivery_key(delivery.connection_id)
+    try:
+        table.commit(
+            view.connections[delivery.connection_id].shard, [Update(key, {"seq": delivery.seq + 1}, view.etags[key])]
+        )
+    except RowChanged:
+        return False
+    return True
+
+
+def remove_stray(table: Table, shard: str, delivery: Delivery | None, wakeup: Wakeup) -> None:
+    """Remove the due row that fired, unless it is the record's own or stands for one that is gone."""
+    if not wakeup.due or (delivery is not None and delivery.due == wakeup.due):
+        return
+    if delivery is not None and delivery.due and table.get(shard, delivery.due) is None:
+        return
+    try:
+        table.commit(shard, [Delete(wakeup.due)])
+    except RowMissing:
+        return

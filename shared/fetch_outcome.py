@@ -1,0 +1,53 @@
+"""What becomes of a run: when it is due next, and what its record says of a fault."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.connections import Back, Run, failed
+from shared.errors import CredentialFault, Fault, GrantFault, ItemFault, MailboxFault, Throttled
+from shared.times import from_text, to_text
+
+WAITING = timedelta(seconds=60)
+STOP_AFTER = timedelta(hours=24)
+MAILBOX_BACK = Back(first=60.0, longest=3600.0)
+NETWORK_BACK = Back(first=10.0, longest=900.0)
+
+
+def succeeded(run: Run, now: datetime, taken: int, next_at: datetime) -> Run:
+    """Return the run after a success."""
+    return replace(
+        run,
+        failures=0,
+        failing_since="",
+        fault=None,
+        stopped=False,
+        taken=run.taken + taken,
+        last_run_at=to_text(now),
+        last_success_at=to_text(now),
+        next_at=to_text(next_at),
+    )
+
+
+def waiting(run: Run, now: datetime) -> Run:
+    """Return the run while its grant or credential is at fault: nothing is its own fault, it only looks again soon."""
+    return replace(run, next_at=to_text(now + WAITING), last_run_at=to_text(now))
+
+
+def paused(run: Run, until: datetime) -> Run:
+    """Return the run while Graph asked to leave the mailbox alone."""
+    return replace(run, next_at=to_text(until))
+
+
+def faulted(run: Run, fault: Fault, now: datetime) -> Run:
+    """Return the run after *fault*: backing off, waiting, or stopped after a day of a mailbox's own fault."""
+    if isinstance(fault, (CredentialFault, GrantFault)):
+        return waiting(run, now)
+    own = isinstance(fault, (MailboxFault, ItemFault))
+    wait = (MAILBOX_BACK if own else NETWORK_BACK).after(run.failures + 1, fault.retry_after)
+    since = from_text(run.failing_since) if run.failing_since else now
+    return failed(run, fault.recorded(to_text(now)), wait, now, stop=own and now - since >= STOP_AFTER)
+
+
+def asks_to_pause(fault: Fault) -> bool:
+    """Tell whether Graph asked everyone to leave this mailbox alone (429, or a 503 that says until when)."""
+    return isinstance(fault, Throttled) or fault.retry_after is not None

@@ -1,0 +1,185 @@
+"""The rows of the outbox: which keys they have, and what each holds. One connection's mails share a partition."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from shared.errors import RecordedFault
+from shared.identifiers import new_ulid, split_entry_id
+from shared.outbox.work import Move, Phase, Status, Work
+
+WORK_FIRST, WORK_LAST = "w|", "w~"
+ENTRY_FIRST, ENTRY_LAST = "m|", "m~"
+VIEWED = frozenset({Status.FAILED, Status.BOUNCED, Status.OUTCOME_UNKNOWN, Status.CANCELLED})
+"""States that have rows of their own, since someone looks for them."""
+
+_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_INVERTED = str.maketrans(_DIGITS, _DIGITS[::-1])
+_TIME_LENGTH = 10
+_SUBJECT = 200
+_LISTED_CHARACTERS = 8_000  # of a property's 32,768, even where every character is escaped
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    What was accepted, and once it is finished its outcome; while it is open the progress row is the truth.
+
+    *size* is what the mail takes encoded, in bytes. *recipients* counts everyone, should the lists have been cut.
+    """
+
+    id: str
+    connection_id: str
+    created_at: str
+    payload: str
+    size: int = 0
+    subject: str = ""
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    recipients: int = 0
+    key_hash: str = ""
+    not_before: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    status: Status = Status.QUEUED
+    attempt: int = 0
+    draft_id: str = ""
+    internet_message_id: str = ""
+    fault: RecordedFault | None = None
+    finished_at: str = ""
+    moves: tuple[Move, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the progress row says of an entry, and what the entry keeps of it in the end."""
+
+    status: Status
+    attempt: int
+    draft_id: str
+    internet_message_id: str
+    fault: RecordedFault | None
+    finished_at: str
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """Which entry an idempotency key made, from a body of which hash."""
+
+    entry_id: str
+    body_hash: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file put into storage before the mail that names it; *size* in bytes as announced."""
+
+    id: str
+    name: str
+    content_type: str
+    size: int
+    sha256: str
+    blob: str
+    created_at: str
+    used_at: str = ""
+
+
+def outcome_of(work: Work) -> Outcome:
+    """Return what *work* says of its entry."""
+    return Outcome(
+        work.status,
+        work.attempt,
+        work.draft_id,
+        work.internet_message_id,
+        work.fault,
+        work.finished_at,
+        work.moves,
+    )
+
+
+def with_progress(entry: Entry, work: Work) -> Entry:
+    """Return the entry as its progress row says it stands."""
+    known = outcome_of(work)
+    return replace(
+        entry,
+        status=known.status,
+        attempt=known.attempt,
+        draft_id=known.draft_id,
+        internet_message_id=known.internet_message_id,
+        fault=known.fault,
+        finished_at=known.finished_at,
+        moves=known.moves,
+    )
+
+
+def cancellable(work: Work) -> bool:
+    """Tell whether no attempt has been made of this mail."""
+    return work.status == Status.QUEUED and work.phase == Phase.NONE
+
+
+def short_subject(subject: str) -> str:
+    """Return what a row keeps of a subject."""
+    return subject[:_SUBJECT]
+
+
+def listed(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return as many addresses as fit into one property."""
+    kept, room = [], _LISTED_CHARACTERS
+    for address in addresses:
+        room -= len(address) + 4
+        if room < 0:
+            break
+        kept.append(address)
+    return tuple(kept)
+
+
+def invert(ulid: str) -> str:
+    """Return a ULID, or the beginning of one, in the form that sorts newest first; twice gives the ULID again."""
+    return ulid.translate(_INVERTED)
+
+
+def invert_time(moment: datetime) -> str:
+    """Return the beginning of the inverted ULIDs of *moment*."""
+    return invert(new_ulid(int(moment.timestamp() * 1000))[:_TIME_LENGTH])
+
+
+def ulid_of(entry_id: str) -> str:
+    """Return the ULID of an entry id."""
+    parts = split_entry_id(entry_id)
+    if parts is None:
+        raise ValueError("not an entry id")
+    return parts[1]
+
+
+def entry_key(entry_id: str) -> str:
+    """Return the key of an entry; newest sorts first."""
+    return f"m|{invert(ulid_of(entry_id))}"
+
+
+def work_key(entry_id: str) -> str:
+    """Return the key of a progress row; oldest sorts first."""
+    return f"w|{ulid_of(entry_id)}"
+
+
+def view_key(status: Status, entry_id: str) -> str:
+    """Return the key of the row by which an entry in an unusual state is found; newest sorts first."""
+    return f"v|{status.value}|{invert(ulid_of(entry_id))}"
+
+
+def key_hash(key: str) -> str:
+    """Return the hash of an idempotency key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def key_key(hashed: str) -> str:
+    """Return the key of an idempotency key's row."""
+    return f"k|{hashed}"
+
+
+def upload_key(upload_id: str) -> str:
+    """Return the key of an upload's row."""
+    return f"u|{upload_id.removeprefix('upl_')}"

@@ -1,0 +1,195 @@
+"""A receipt: the durable record of one fetched message, its states, and the rows that hold it and its work."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from shared.errors import RecordedFault
+from shared.identifiers import short_hash
+from shared.ports import Delete, Insert, Listed, Operation, Update, Upsert
+from shared.rows import decode, encode
+from shared.times import from_key, from_text, to_inverted_key, to_key, to_text
+
+SUBJECT_LENGTH = 200
+MAX_OPERATIONS = 100
+DELIVER, AFTER, REFETCH = "wd", "wa", "wf"
+
+
+class ReceiptStatus(StrEnum):
+    """What became of a fetched message."""
+
+    STORED = "stored"
+    DELIVERED = "delivered"
+    RETRYING = "retrying"
+    QUARANTINED = "quarantined"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    EXPIRED = "expired"
+
+
+VIEWED = frozenset({ReceiptStatus.RETRYING, ReceiptStatus.QUARANTINED, ReceiptStatus.FAILED})
+"""Statuses that are rare enough to have an index row of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """
+    One fetched message; *hash* names it within its connection, *graph_id* is its immutable id.
+
+    *mailbox* is the mailbox's address as of then, a label. *blob* is the path of the stored MIME ('' while it could not
+    be fetched), *sha256* and *size* are those of its bytes.
+    *parsed* says how much of it could be read once it was delivered. *fault* is what keeps it from being fetched or
+    delivered, *after_fault* why the mailbox refused what was to be done after fetching.
+    """
+
+    hash: str
+    graph_id: str
+    status: ReceiptStatus
+    stored_at: str
+    mailbox: str = ""
+    received_at: str = ""
+    subject: str = ""
+    sender: str = ""
+    internet_message_id: str = ""
+    blob: str = ""
+    sha256: str = ""
+    size: int = 0
+    parsed: str = ""
+    parsed_reason: str = ""
+    fetch_attempts: int = 0
+    attempts: int = 0
+    delivered_at: str = ""
+    fault: RecordedFault | None = None
+    after_fault: RecordedFault | None = None
+
+    def stored_moment(self) -> datetime:
+        """Return when it was stored, by storage's time."""
+        return from_text(self.stored_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A work row: what (*kind*) is to be done for the message of *hash*, when (*at*), and how often it was tried."""
+
+    kind: str
+    at: datetime
+    hash: str
+    attempts: int = 0
+
+    @property
+    def key(self) -> str:
+        """The row key, which sorts by time."""
+        return f"{self.kind}|{to_key(self.at)}|{self.hash}"
+
+    def insert(self) -> Upsert:
+        """Return the operation that makes this row; work that stands there already is the same work."""
+        return Upsert(self.key, {"attempts": self.attempts})
+
+    @classmethod
+    def from_row(cls, key: str, values: Any) -> "Work":
+        """Return the work of a row."""
+        kind, at, message_hash = key.split("|", 2)
+        return cls(kind, from_key(at), message_hash, int(values.get("attempts", 0)))
+
+
+def listed_receipt(message: Listed, mailbox: str, now: datetime) -> Receipt:
+    """Return the receipt of a message as the mailbox (*mailbox* is its address) lists it, not yet fetched."""
+    return Receipt(
+        hash=hash_of(message.id),
+        graph_id=message.id,
+        status=ReceiptStatus.RETRYING,
+        stored_at=to_text(now),
+        mailbox=mailbox,
+        received_at=message.received_at,
+        subject=message.subject[:SUBJECT_LENGTH],
+        sender=message.sender[:320],
+        internet_message_id=message.internet_message_id[:1000],
+    )
+
+
+def receipt_key(message_hash: str) -> str:
+    """Return the key of a receipt's row."""
+    return f"m|{message_hash}"
+
+
+def index_key(receipt: Receipt) -> str:
+    """Return the key of the row that lists it among all, newest first."""
+    return f"d|{to_inverted_key(receipt.stored_moment())}|{receipt.hash}"
+
+
+def view_key(receipt: Receipt) -> str:
+    """Return the key of the row that lists it among those of its status, newest first."""
+    return f"v|{receipt.status}|{to_inverted_key(receipt.stored_moment())}|{receipt.hash}"
+
+
+def work_range(kind: str, upto: datetime | None) -> tuple[str, str]:
+    """Return first and last key of the work of one kind that is due by *upto*, or of all of it."""
+    return f"{kind}|", f"{kind}|{to_key(upto)}~" if upto else f"{kind}~"
+
+
+def insertion(receipt: Receipt, work: Sequence[Work]) -> list[Operation]:
+    """Return the operations that make a receipt, its index rows and its work; refused where the receipt is there."""
+    operations: list[Operation] = [
+        Insert(receipt_key(receipt.hash), encode(receipt)),
+        Upsert(index_key(receipt), {}),
+    ]
+    if receipt.status in VIEWED:
+        operations.append(Upsert(view_key(receipt), {}))
+    return [*operations, *(item.insert() for item in work)]
+
+
+def change(before: Receipt, after: Receipt, etag: str) -> list[Operation]:
+    """
+    Return the operations that turn *before*, read with *etag*, into *after*, and keep the view of rare statuses right.
+
+    The view's row comes and goes with the status in one transaction, so it is there unless the receipt has changed.
+    """
+    old, new = encode(before), encode(after)
+    changed = {name: value for name, value in new.items() if old.get(name) != value}
+    operations: list[Operation] = [Update(receipt_key(after.hash), changed, etag)]
+    if before.status != after.status:
+        if before.status in VIEWED:
+            operations.append(Delete(view_key(before)))
+        if after.status in VIEWED:
+            operations.append(Upsert(view_key(after), {}))
+    return operations
+
+
+def moved(work: Work, at: datetime) -> list[Operation]:
+    """Return the operations that put *work* off until *at*, counted as one more attempt."""
+    later = replace(work, at=at, attempts=work.attempts + 1)
+    if later.key == work.key:
+        return [later.insert()]
+    return [Delete(work.key), later.insert()]
+
+
+def read_receipt(values: Any) -> Receipt:
+    """Return the receipt of a row's values."""
+    return decode(Receipt, values)
+
+
+def public_id(connection_id: str, message_hash: str) -> str:
+    """Return the id under which a receipt is known outside; it is also the id of its event."""
+    return f"rcv_{connection_id.removeprefix('conn_')}.{message_hash}"
+
+
+def hash_of(graph_id: str) -> str:
+    """Return the hash of an immutable id: the same message gives the same hash, always."""
+    return short_hash(graph_id)
+
+
+def packed(groups: Iterable[Sequence[Operation]]) -> list[list[Sequence[Operation]]]:
+    """Return groups of operations packed into transactions of at most 100, each group whole and none empty."""
+    parts: list[list[Sequence[Operation]]] = []
+    size = MAX_OPERATIONS
+    for group in groups:
+        if not group:
+            continue
+        if size + len(group) > MAX_OPERATIONS:
+            parts.append([])
+            size = 0
+        parts[-1].append(group)
+        size += len(group)
+    return parts

@@ -1,0 +1,24 @@
+"""How several faults of a request become one refusal that names them all."""
+
+from collections.abc import Sequence
+
+from shared.errors import Code, Conflict, FieldFault, InvalidRequest
+
+_SHOWN_CONNECTIONS = 20
+
+
+def refuse_if(faults: Sequence[FieldFault]) -> None:
+    """Raise `InvalidRequest` that names every one of *faults*, if there are any."""
+    if faults:
+        names = ", ".join(fault.pointer for fault in faults)
+        detail = f"The request has {len(faults)} fault{'s' if len(faults) > 1 else ''}: {names}. See errors for each."
+        code = Code(faults[0].code) if len(faults) == 1 and faults[0].code in Code._value2member_map_ else None
+        raise InvalidRequest(detail, faults, code)
+
+
+def refuse_in_use(connection_ids: Sequence[str], code: Code, thing: str) -> None:
+    """Raise `Conflict` that names the connections under a thing, if there are any."""
+    if connection_ids:
+        shown = ", ".join(connection_ids[:_SHOWN_CONNECTIONS])
+        more = " and others" if len(connection_ids) > _SHOWN_CONNECTIONS else ""
+        raise Conflict(f"Connections use this {thing}: {shown}{more}. Delete them first.", code)

@@ -1,0 +1,207 @@
+"""Accept a mail: due row, payload, one transaction, wake-up; from then on it is sent exactly once, or said why not."""
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from shared.compose.message import Outgoing
+from shared.compose.mime import MIME_BYTES, compose, encoded_bytes
+from shared.connections import Connection, Direction
+from shared.errors import (
+    Code,
+    Conflict,
+    FieldFault,
+    InvalidRequest,
+    NotFound,
+    RowExists,
+    RowMissing,
+    StorageUnavailable,
+)
+from shared.identifiers import new_entry_id
+from shared.outbox import moves
+from shared.outbox.rows import Entry, KeyUse, entry_key, key_hash, key_key, listed, short_subject
+from shared.outbox.work import Status
+from shared.ports import ANY, BlobStore, Clock, Operation, Table, Update, Wakeups
+from shared.rows import decode
+from shared.schedule import QUEUES, SEND, DueRow, Wakeup, minute_bucket
+from shared.send.drafting import envelope
+from shared.send.storing import opening, read_entry
+from shared.send.uploads import Uploads, refuse_oversize, used
+from shared.times import to_text
+
+log = logging.getLogger("mailgrant.send")
+
+_HEADERS_ROOM = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A checked request: the mail, when to send it (None: now), the caller's key ('' for none), its body's hash."""
+
+    mail: Outgoing
+    send_at: datetime | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    body_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The entry that answers a request; *replayed* where an earlier request made it."""
+
+    id: str
+    status: Status
+    replayed: bool = False
+
+
+class DueRows:
+    """Makes sure of a connection's due row of the minute, at most once a minute and process."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._minute: datetime | None = None
+        self._sure: set[str] = set()
+        self._lock = threading.Lock()
+
+    def ensure(self, connection: Connection, now: datetime) -> None:
+        """Have a row that fires within 3 minutes, whatever becomes of the wake-up. Raises `StorageUnavailable`."""
+        minute = minute_bucket(now)
+        with self._lock:
+            if self._minute != minute:
+                self._minute, self._sure = minute, set()
+            if connection.id in self._sure:
+                return
+        with suppress(RowExists):
+            self._table.commit(connection.shard, [DueRow(minute, SEND, connection.id).insert()])
+        with self._lock:
+            if self._minute == minute:
+                self._sure.add(connection.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Takes mails of outgoing connections into the outbox."""
+
+    outbox: Table
+    blobs: BlobStore
+    wakeups: Wakeups
+    due_rows: DueRows
+    uploads: Uploads
+    now: Clock
+
+    def accept(self, connection: Connection, submission: Submission) -> Accepted:
+        """
+        Store the mail so that it will be sent, and return its entry.
+
+        The same key and body give the same entry again; the same key and another body raise `Conflict`. Raises
+        `InvalidRequest`, `TooLarge`, `Conflict` for a disabled connection, and `StorageUnavailable`, after which the
+        caller may repeat the request with the same key.
+        """
+        if connection.direction != Direction.OUTGOING:
+            raise NotFound("This connection does not send mail.")
+        if not connection.enabled:
+            raise Conflict("The connection is disabled. An administrator can enable it again.")
+        files = self.uploads.resolve(connection, submission.mail.files)
+        mail, now = submission.mail.with_files(files), self.now()
+        entry_id = new_entry_id(connection.id, int(now.timestamp() * 1000))
+        size = _checked_size(connection, mail, entry_id, now)
+        self.due_rows.ensure(connection, now)
+        content = mail.to_bytes()
+        payload = f"{connection.id}/{entry_id}/{hashlib.sha256(content).hexdigest()}"
+        self.blobs.outbox.put(payload, content)
+        accepted = self._open(_entry(entry_id, connection, submission, mail, payload, size, now), submission, now)
+        if accepted.id != entry_id:
+            self._forget(payload)
+        else:
+            log.info("send.queued entry_id=%s bytes=%d files=%d", entry_id, size, len(files))
+        self._wake(connection)
+        return accepted
+
+    def _open(self, entry: Entry, submission: Submission, now: datetime) -> Accepted:
+        work = moves.accept(entry.id, entry.payload, now, submission.send_at)
+        uploads = used([file.upload_id for file in submission.mail.files], now)
+        marks: list[Operation] = [Update(key, {"used_at": at}, ANY) for key, at in uploads]
+        try:
+            self.outbox.commit(entry.connection_id, [*opening(entry, work, submission.body_hash), *marks])
+        except RowExists as error:
+            return self._existing(entry, submission, error)
+        except RowMissing:
+            raise InvalidRequest("An upload of this mail was removed meanwhile. Upload the file again.") from None
+        except StorageUnavailable as error:
+            if not error.outcome_unknown or self.outbox.get(entry.connection_id, entry_key(entry.id)) is None:
+                raise
+        return Accepted(entry.id, Status.QUEUED)
+
+    def _existing(self, entry: Entry, submission: Submission, error: RowExists) -> Accepted:
+        row = self.outbox.get(entry.connection_id, key_key(entry.key_hash)) if entry.key_hash else None
+        use = decode(KeyUse, row.values) if row else None
+        if use is None or use.entry_id == entry.id:  # this transaction was done, only its answer was lost
+            if self.outbox.get(entry.connection_id, entry_key(entry.id)) is None:
+                raise error
+            return Accepted(entry.id, Status.QUEUED)
+        if use.body_hash != submission.body_hash:
+            detail = "This idempotency key was used with another body. Use a new key for a new mail."
+            raise Conflict(detail, Code.IDEMPOTENCY_KEY_REUSED)
+        first = read_entry(self.outbox, use.entry_id)
+        return Accepted(use.entry_id, first.status if first else Status.QUEUED, replayed=True)
+
+    def _forget(self, payload: str) -> None:
+        try:
+            self.blobs.outbox.delete(payload)
+        except StorageUnavailable:
+            log.warning("send.payload_left")
+
+    def _wake(self, connection: Connection) -> None:
+        try:
+            self.wakeups.put(QUEUES[SEND], Wakeup(SEND, connection.id).to_body())
+        except StorageUnavailable:
+            log.warning("send.wakeup_lost connection_id=%s", connection.id)  # the due row of the minute covers it
+
+
+def body_hash(body: Any) -> str:
+    """Return the hash by which two parsed bodies are told to be the same, whatever their spelling."""
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _checked_size(connection: Connection, mail: Outgoing, entry_id: str, now: datetime) -> int:
+    """Return the encoded size in bytes; composes everything but the files, so that nothing fails later."""
+    text = len(compose(mail.with_files(()), envelope(entry_id, connection, now)).mime)
+    if text > MIME_BYTES - _HEADERS_ROOM:
+        message = "text, html and headers together take more than 2.8 MB encoded; put the rest into attachments"
+        raise InvalidRequest("The mail's own text is too long.", [FieldFault("/html", "too_long", message)])
+    size = text + sum(encoded_bytes(file.size) for file in mail.files)
+    refuse_oversize(connection, size)
+    return size
+
+
+def _entry(
+    entry_id: str,
+    connection: Connection,
+    submission: Submission,
+    mail: Outgoing,
+    payload: str,
+    size: int,
+    now: datetime,
+) -> Entry:
+    return Entry(
+        id=entry_id,
+        connection_id=connection.id,
+        created_at=to_text(now),
+        payload=payload,
+        size=size,
+        subject=short_subject(mail.subject),
+        to=listed(tuple(person.address for person in mail.to)),
+        cc=listed(tuple(person.address for person in mail.cc)),
+        bcc=listed(tuple(person.address for person in mail.bcc)),
+        recipients=len(mail.recipients),
+        key_hash=key_hash(submission.key) if submission.key else "",
+        not_before=to_text(submission.send_at) if submission.send_at else "",
+        metadata=submission.metadata,
+    )

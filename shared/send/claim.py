@@ -1,0 +1,205 @@
+"""
+Who drains a mailbox's outgoing mail, and when next: the run rows and due rows of its outgoing connections.
+
+The claim stands on the connection that was woken; its due row fires if the worker dies and leads to all of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from shared.connections import Connection, Direction, Run, failed, run_key
+from shared.errors import RecordedFault, RowChanged, RowMissing
+from shared.identifiers import box_of, shard_of
+from shared.ports import ANY, Delete, Insert, Operation, Update, Upsert
+from shared.rows import Value, encode
+from shared.schedule import SEND, DueRow, Wakeup
+from shared.times import from_text, to_text
+from shared.turns import Released, Turn, Turns, View
+
+GRACE = timedelta(seconds=30)
+LONGEST_CLAIM = timedelta(seconds=120)
+_EARLY = timedelta(seconds=1)  # storage's Date header has whole seconds, so a wake-up may seem early by one
+_CLAIM_MARK, _NEXT_MARK = 503_000, 504_000  # never on a whole minute, where accepted mails have their due rows
+_TRIES = 4
+
+
+@dataclass
+class Claim:
+    """A held turn, what it saw, and the due row that stands for it."""
+
+    turn: Turn
+    view: View
+    connection_id: str
+    due: DueRow
+    seq: int
+
+    def outgoing(self) -> list[Connection]:
+        """Return the mailbox's outgoing connections, the woken one first."""
+        found = [one for one in self.view.connections.values() if one.direction == Direction.OUTGOING]
+        return sorted(found, key=lambda one: (one.id != self.connection_id, one.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How draining one connection ended: when it is due next, its fault or progress; *accepted* counts mails."""
+
+    next_at: datetime | None = None
+    fault: RecordedFault | None = None
+    wait: timedelta = field(default_factory=timedelta)
+    worked: bool = False
+    accepted: int = 0
+
+
+def claim(turns: Turns, wakeup: Wakeup) -> Claim | None:
+    """Take the turn for the connection of *wakeup*; None where there is nothing to do, or somebody else does it."""
+    gone: set[str] = set()
+    for _ in range(_TRIES):
+        view = turns.look(box_of(wakeup.id))
+        if not _is_wanted(view, wakeup):
+            _drop_stray(turns, view, wakeup)
+            return None
+        run = view.runs.get(wakeup.id, Run(wakeup.id))
+        length = min(timedelta(seconds=turns.lease_seconds) + GRACE, LONGEST_CLAIM)
+        due = DueRow(_marked(view.storage_time + length, _CLAIM_MARK), SEND, wakeup.id, run.seq + 1)
+        try:
+            turn = turns.claim(view, SEND, _claiming(view, run, due, _replaced(run, wakeup) - gone))
+        except RowMissing as error:
+            gone.add(error.key)  # the tick has moved this due row on
+        except RowChanged:
+            continue
+        else:
+            return Claim(turn, view, wakeup.id, due, run.seq + 1) if turn else None
+    return None
+
+
+def extend(claimed: Claim, now: datetime) -> None:
+    """Move the claim's due row on while the work goes on, once less than half of its time is left."""
+    length = min(timedelta(seconds=claimed.turn.turns.lease_seconds) + GRACE, LONGEST_CLAIM)
+    if claimed.due.at - now > length / 2:
+        return
+    claimed.turn.renew()
+    due = replace(claimed.due, at=_marked(now + length, _CLAIM_MARK))
+    values: dict[str, Value] = {"next_at": to_text(due.at), "due": due.key}
+    base: list[Operation] = [Update(run_key(claimed.connection_id), values, ANY), Upsert(due.key, due.values)]
+    table, shard = claimed.turn.turns.table, shard_of(claimed.connection_id)
+    try:
+        table.commit(shard, [*base, Delete(claimed.due.key)])
+    except RowMissing as error:
+        if error.key != claimed.due.key:
+            return  # the connection was deleted; the drain ends by itself
+        table.commit(shard, base)
+    claimed.due = due
+
+
+def release(claimed: Claim, results: dict[str, Result], now: datetime) -> tuple[Released, list[tuple[Wakeup, float]]]:
+    """
+    Give the turn up and write what is due next, in one transaction.
+
+    Returns whether that happened (not where new word was left) and the wake-ups to put, each with its delay in seconds.
+    """
+    gone: set[str] = set()
+    while True:
+        operations: list[Operation] = []
+        wakeups: list[tuple[Wakeup, float]] = []
+        for connection_id, result in results.items():
+            if run_key(connection_id) not in gone:
+                run, made = _committing(claimed, connection_id, result, now, gone)
+                operations += made
+                wakeups += _soon(run, now)
+        try:
+            return claimed.turn.release(operations), wakeups
+        except RowMissing as error:
+            if error.key in gone:
+                raise
+            gone.add(error.key)
+
+
+def _is_wanted(view: View, wakeup: Wakeup) -> bool:
+    connection, run = view.connections.get(wakeup.id), view.runs.get(wakeup.id)
+    if connection is None or connection.direction != Direction.OUTGOING:
+        return False
+    if run is None:
+        return True
+    later = bool(run.next_at and run.due) and from_text(run.next_at) > view.storage_time + _EARLY
+    held = not view.box.free_for(SEND, view.storage_time)
+    if wakeup.seq:  # it speaks of a state of the record, and counts only while that holds
+        return wakeup.seq >= run.seq and not later
+    return held or run.fault is None or not later
+
+
+def _drop_stray(turns: Turns, view: View, wakeup: Wakeup) -> None:
+    run = view.runs.get(wakeup.id)
+    if not wakeup.due or (run is not None and wakeup.due == run.due):
+        return
+    if not view.box.free_for(SEND, view.storage_time) and wakeup.id in view.connections:
+        return  # should the holder die, this row may be the one that wakes the next
+    try:
+        turns.table.commit(shard_of(wakeup.id), [Delete(wakeup.due)])
+    except RowMissing:
+        return
+
+
+def _replaced(run: Run, wakeup: Wakeup) -> set[str]:
+    """Return the due rows that a claim replaces; the one that the tick names stands in for the run's."""
+    return {wakeup.due} if wakeup.due and wakeup.seq else {wakeup.due, run.due}
+
+
+def _claiming(view: View, run: Run, due: DueRow, old: set[str]) -> Callable[[str], Sequence[Operation]]:
+    key = run_key(run.connection_id)
+
+    def operations(claim_id: str) -> Sequence[Operation]:
+        taken = replace(run, seq=due.seq, claim=claim_id, next_at=to_text(due.at), due=due.key)
+        values = _some(taken, "seq", "claim", "next_at", "due")
+        write = Update(key, values, view.etags[key]) if key in view.etags else Insert(key, encode(taken))
+        return [write, Upsert(due.key, due.values), *(Delete(row) for row in sorted(old - {"", due.key}))]
+
+    return operations
+
+
+def _committing(
+    claimed: Claim, connection_id: str, result: Result, now: datetime, gone: set[str]
+) -> tuple[Run, list[Operation]]:
+    """Return the run after *result* and the operations that write it; none where nothing changes."""
+    run = claimed.view.runs.get(connection_id, Run(connection_id))
+    own = connection_id == claimed.connection_id
+    if not own and not result.worked and not run.due and result.next_at is None:
+        return run, []
+    seq = claimed.seq if own else run.seq + 1
+    due = DueRow(_marked(result.next_at, _NEXT_MARK), SEND, connection_id, seq) if result.next_at else None
+    after = replace(_judged(run, result, now), seq=seq, claim="", next_at=to_text(due.at) if due else "")
+    after = replace(after, due=due.key if due else "")
+    names = ("seq", "claim", "next_at", "due", "failures", "failing_since", "fault", "last_run_at", "last_success_at")
+    operations: list[Operation] = [Update(run_key(connection_id), _some(after, *names, "taken"), ANY)]
+    if due:
+        operations.append(Upsert(due.key, due.values))
+    old = {claimed.due.key} if own else {run.due}
+    operations += [Delete(key) for key in sorted(old - gone - {"", after.due})]
+    return after, operations
+
+
+def _judged(run: Run, result: Result, now: datetime) -> Run:
+    if result.fault is not None:
+        return failed(run, result.fault, result.wait, now)
+    moment = to_text(now)
+    known = replace(run, failures=0, failing_since="", fault=None, last_run_at=moment, last_success_at=moment)
+    return replace(known, taken=run.taken + result.accepted)
+
+
+def _soon(run: Run, now: datetime) -> list[tuple[Wakeup, float]]:
+    """Return the hidden message for what is due within 5 minutes; the due row stands behind it."""
+    if not run.next_at:
+        return []
+    delay = (from_text(run.next_at) - now).total_seconds()
+    return [(Wakeup(SEND, run.connection_id, run.seq), max(0.0, delay))] if delay <= 300 else []
+
+
+def _marked(moment: datetime, mark: int) -> datetime:
+    """Return the next moment from *moment* on whose fraction is *mark*, so that its due row is never another's."""
+    marked = moment.replace(microsecond=mark)
+    return marked if marked >= moment else marked + timedelta(seconds=1)
+
+
+def _some(run: Run, *names: str) -> dict[str, Value]:
+    values = encode(run)
+    return {name: values[name] for name in names}

@@ -1,0 +1,199 @@
+"""Which mails of a mailbox are sent now: the holder of its turn drains all of its outgoing connections."""
+
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from shared.connections import Connection, Direction, Run
+from shared.errors import StorageUnavailable, Throttled
+from shared.outbox.rows import WORK_FIRST, WORK_LAST
+from shared.outbox.work import Periods
+from shared.ports import BlobStore, GraphMailbox, GraphSending, Table, Wakeups
+from shared.schedule import FETCH, QUEUES, Wakeup
+from shared.send.batch import Batch, wait_of
+from shared.send.claim import Claim, Result, claim, extend, release
+from shared.send.drafting import Drafting
+from shared.send.guard import Guard
+from shared.send.late import Patience
+from shared.send.sender import Sender
+from shared.send.storing import Writer
+from shared.times import from_text
+from shared.turns import TurnLost, Turns
+
+log = logging.getLogger("mailgrant.send")
+
+YIELD_AFTER = timedelta(seconds=1)
+
+
+class MailboxTokens(Protocol):
+    """What a drain needs of the token module."""
+
+    def graph_mailbox(self, grant_id: str, user: str) -> GraphMailbox:
+        """Return the right to call Graph for *user*. Raises `CredentialFault`, `GrantFault`, `NotFound`."""
+
+    def suspect(self, grant_id: str) -> None:
+        """Have the grant checked soon; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The send worker. *run_seconds* bounds one run; what is left then gets its own wake-up."""
+
+    turns: Turns
+    outbox: Table
+    blobs: BlobStore
+    wakeups: Wakeups
+    tokens: MailboxTokens
+    graph: GraphSending
+    periods: Periods
+    run_seconds: float = 240.0
+
+    def run(self, wakeup: Wakeup) -> None:
+        """
+        Send whatever is due in the mailbox of the connection that *wakeup* names, if nobody else does so now.
+
+        Raises `StorageUnavailable`; the due row of the claim covers what was begun.
+        """
+        if not wakeup.seq and not wakeup.due and self._is_empty(wakeup.id):
+            return  # one of many wake-ups for mails that an earlier drain took along
+        claimed = claim(self.turns, wakeup)
+        if claimed is None:
+            return
+        try:
+            _Run(self, claimed).run()
+        except TurnLost:
+            log.warning("send.turn_lost connection_id=%s", wakeup.id)
+
+    def _is_empty(self, connection_id: str) -> bool:
+        return not self.outbox.read(connection_id, WORK_FIRST, WORK_LAST, 1).rows
+
+
+@dataclass
+class _Run:
+    """One invocation that holds a mailbox's turn."""
+
+    drain: Drain
+    claimed: Claim
+    stopping: bool = False
+    _started: datetime = field(init=False)
+    _read_at: float = field(init=False)
+    _guard: Guard = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started, self._read_at = self.claimed.view.storage_time, self.claimed.view.read_at
+        self._guard = Guard(self.claimed.turn)
+
+    def now(self) -> datetime:
+        """Return storage's time, as far as its last answer and our own ticking tell."""
+        return self._started + timedelta(seconds=self.drain.turns.monotonic() - self._read_at)
+
+    def run(self) -> None:
+        turn = self.claimed.turn
+        turn.scan_begins()
+        results = self._scan({})
+        while True:
+            released, wakeups = release(self.claimed, results, self.now())
+            if released.done:
+                break
+            if not self.stopping:
+                self.claimed.view = self.drain.turns.look(turn.box_hash)
+            turn.scan_begins()  # word left during a run that must end is answered by the wake-up that it leaves
+            results = results if self.stopping else self._scan(results)
+        self._wake(wakeups, fetch=released.wake == FETCH)
+        accepted = sum(result.accepted for result in results.values())
+        log.info("send.drained connection_id=%s accepted=%d", self.claimed.connection_id, accepted)
+
+    def _scan(self, before: dict[str, Result]) -> dict[str, Result]:
+        results = dict(before)
+        for connection in self.claimed.outgoing():
+            if self._waits(connection):
+                continue
+            result, known = self._one(connection), before.get(connection.id)
+            if known is not None:
+                worked, accepted = known.worked or result.worked, known.accepted + result.accepted
+                result = replace(result, worked=worked, accepted=accepted)
+            results[connection.id] = result
+        return results
+
+    def _waits(self, connection: Connection) -> bool:
+        """Tell whether a connection beside the woken one has a back-off of its own to wait for."""
+        run = self.claimed.view.runs.get(connection.id)
+        if run is None or connection.id == self.claimed.connection_id or run.fault is None:
+            return False
+        return bool(run.due and run.next_at) and from_text(run.next_at) > self.now()
+
+    def _one(self, connection: Connection) -> Result:
+        if self.stopping:
+            return Result(self.now())
+        view, drain = self.claimed.view, self.drain
+        run = view.runs.get(connection.id, Run(connection.id))
+        writer = Writer(drain.outbox, connection.id)
+        patience = Patience(writer, connection.hold_hours)
+        batch = Batch(
+            writer,
+            patience,
+            self._mailbox_of(connection, run),
+            lambda mailbox: Sender(
+                writer,
+                Drafting(drain.graph, drain.blobs, self._guard, mailbox, connection),
+                patience,
+                drain.periods,
+                self.now,
+            ),
+            self.now,
+            self._tend,
+            lambda: drain.tokens.suspect(connection.grant_id),
+            run.failures,
+        )
+        result = batch.run()
+        self.stopping = batch.stopped
+        if isinstance(batch.fault, Throttled):
+            drain.turns.pause(view.box_hash, self.now() + wait_of(batch.fault, run.failures + 1))
+        return result
+
+    def _mailbox_of(self, connection: Connection, run: Run) -> "_Right | None":
+        if not connection.enabled or run.stopped:
+            return None
+        return _Right(self, connection)
+
+    def paused_until(self) -> datetime | None:
+        """Return until when Graph asked everyone to leave this mailbox alone, None where that is over."""
+        until = self.claimed.turn.box.paused_until
+        return from_text(until) if until and from_text(until) > self.now() else None
+
+    def _tend(self) -> bool:
+        """Keep the claim's due row ahead; return whether to stop, for the time or for whoever waits."""
+        try:
+            extend(self.claimed, self.now())
+        except StorageUnavailable:
+            log.warning("send.not_extended connection_id=%s", self.claimed.connection_id)
+        waiting = self.claimed.turn.box.wanted(FETCH)
+        kind_waits = bool(waiting) and from_text(waiting) + YIELD_AFTER <= self.now()
+        return kind_waits or self.drain.turns.monotonic() - self._read_at >= self.drain.run_seconds
+
+    def _wake(self, wakeups: list[tuple[Wakeup, float]], *, fetch: bool) -> None:
+        """Put the messages; a lost one is covered by its due row."""
+        view = self.claimed.view
+        waiting = [one for one in view.connections.values() if fetch and one.direction == Direction.INCOMING]
+        others = [(Wakeup(FETCH, one.id, view.runs[one.id].seq), 0.0) for one in waiting if one.id in view.runs]
+        for wakeup, delay in [*wakeups, *others]:
+            try:
+                self.drain.wakeups.put(QUEUES[wakeup.kind], wakeup.to_body(), delay)
+            except StorageUnavailable:
+                log.warning("send.wakeup_lost connection_id=%s", wakeup.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Right:
+    """The right to call Graph for a connection, taken when the first mail is due."""
+
+    run: _Run
+    connection: Connection
+
+    def __call__(self) -> GraphMailbox:
+        until = self.run.paused_until()
+        if until is not None:
+            left = (until - self.run.now()).total_seconds()
+            raise Throttled("Graph asked to leave this mailbox alone for a while.", retry_after=left)
+        return self.run.drain.tokens.graph_mailbox(self.connection.grant_id, self.connection.mailbox)

@@ -1,0 +1,166 @@
+"""The outbox as callers and administrators see it: one entry, a page of them, and cancelling one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from shared.errors import Code, Conflict, FieldFault, InvalidRequest, NotFound
+from shared.identifiers import is_ulid, split_entry_id
+from shared.outbox import moves
+from shared.outbox.rows import (
+    ENTRY_FIRST,
+    ENTRY_LAST,
+    VIEWED,
+    Entry,
+    cancellable,
+    entry_key,
+    invert,
+    invert_time,
+    ulid_of,
+    with_progress,
+    work_key,
+)
+from shared.outbox.work import OPEN, Status, Work
+from shared.ports import Clock, Row, Table
+from shared.rows import decode
+from shared.send.storing import Held, RaceLost, Writer, read_entry
+
+_TRIES = 4
+_SCANNED = 1000  # rows looked through for one page of a filter that has no rows of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries a list holds: of one *status*, created in *since* ≤ time < *until*; after *cursor*."""
+
+    limit: int = 50
+    cursor: str = ""
+    status: Status | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries, newest first; *next_cursor* is None at the end of the list."""
+
+    entries: list[Entry]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Reads and cancels entries."""
+
+    table: Table
+    now: Clock
+
+    def get(self, entry_id: str, connection_id: str | None = None) -> Entry:
+        """Return an entry, of *connection_id* if that is given; raises `NotFound` for any other."""
+        parts = split_entry_id(entry_id)
+        if parts is None or (connection_id is not None and parts[0] != connection_id):
+            raise NotFound("There is no such message.")
+        entry = read_entry(self.table, entry_id)
+        if entry is None:
+            raise NotFound("There is no such message.")
+        return entry
+
+    def cancel(self, entry_id: str) -> Entry:
+        """
+        Stop a mail before its first attempt; a repeat finds it cancelled.
+
+        Raises `NotFound`, and `Conflict` once an attempt was made or it is finished otherwise.
+        """
+        entry = self.get(entry_id)
+        writer = Writer(self.table, entry.connection_id)
+        for _ in range(_TRIES):
+            held = writer.read(entry_id)
+            if held is None or not cancellable(held.work):
+                break
+            try:
+                writer.write(held, moves.cancel(held.work, self.now()))
+            except RaceLost:
+                continue
+        entry = self.get(entry_id)
+        if entry.status == Status.CANCELLED:
+            return entry
+        detail = f"The message is {entry.status.value}. Only a message of which no attempt was made can be cancelled."
+        raise Conflict(detail, Code.NOT_CANCELLABLE)
+
+    def page(self, connection_id: str, wanted: Wanted) -> Page:
+        """Return a page of a connection's entries, newest first; stable while new ones arrive."""
+        if wanted.cursor and not is_ulid(wanted.cursor):
+            raise InvalidRequest("The cursor is not one of ours.", [FieldFault("?cursor", "invalid", "not a cursor")])
+        if wanted.status in OPEN:
+            found = list(islice(self._open(connection_id, wanted), wanted.limit + 1))
+            page = found[: wanted.limit]
+            return Page(page, _cursor(page[-1]) if len(found) > wanted.limit else None)
+        return self._viewed(connection_id, wanted) if wanted.status in VIEWED else self._all(connection_id, wanted)
+
+    def _all(self, connection_id: str, wanted: Wanted) -> Page:
+        first, last = _bounds(ENTRY_FIRST, ENTRY_LAST, wanted)
+        many = _SCANNED if wanted.status else wanted.limit + 1
+        rows = self.table.read(connection_id, first, last, many).rows
+        chosen: list[Row] = []
+        for row in rows:
+            if wanted.status is None or row.values.get("status") == wanted.status.value:
+                chosen.append(row)
+            if len(chosen) > wanted.limit:
+                break
+        page = self._live(connection_id, [decode(Entry, row.values) for row in chosen[: wanted.limit]])
+        if len(chosen) > wanted.limit:
+            return Page(page, _cursor(page[-1]))
+        return Page(page, rows[-1].key[2:] if wanted.status and len(rows) == many else None)
+
+    def _viewed(self, connection_id: str, wanted: Wanted) -> Page:
+        prefix = f"v|{wanted.status}|"
+        first, last = _bounds(prefix, f"{prefix}~", wanted)
+        rows = self.table.read(connection_id, first, last, wanted.limit + 1).rows
+        keys = [row.key.removeprefix(prefix) for row in rows[: wanted.limit]]
+        found = [self.table.get(connection_id, f"{ENTRY_FIRST}{key}") for key in keys]
+        entries = [decode(Entry, row.values) for row in found if row is not None]
+        return Page(entries, keys[-1] if len(rows) > wanted.limit else None)
+
+    def _open(self, connection_id: str, wanted: Wanted) -> Iterator[Entry]:
+        """Yield entries by their progress rows, which hold the truth and are few."""
+        first, last = _bounds(ENTRY_FIRST, ENTRY_LAST, wanted)
+        for row in reversed(self.table.read(connection_id, "w|", "w~").rows):
+            work = decode(Work, row.values)
+            if work.status != wanted.status or not first <= entry_key(work.id) < last:
+                continue
+            entry = self.table.get(connection_id, entry_key(work.id))
+            if entry is not None:
+                yield with_progress(decode(Entry, entry.values), work)
+
+    def _live(self, connection_id: str, entries: list[Entry]) -> list[Entry]:
+        """Return *entries* as they stand now; one range read serves all that are open."""
+        keys = [work_key(entry.id) for entry in entries if entry.status in OPEN]
+        if not keys:
+            return entries
+        rows = self.table.read(connection_id, min(keys), f"{max(keys)}-").rows
+        works = {held.work.id: held.work for held in map(Held.of, rows)}
+        return [
+            with_progress(entry, works[entry.id])
+            if entry.id in works
+            else (read_entry(self.table, entry.id) or entry)
+            if entry.status in OPEN
+            else entry
+            for entry in entries
+        ]
+
+
+def _bounds(first: str, last: str, wanted: Wanted) -> tuple[str, str]:
+    """Return the key range of *wanted* under a prefix; keys sort newest first."""
+    prefix = first
+    if wanted.until is not None:
+        first = f"{prefix}{invert_time(wanted.until)}~"
+    if wanted.cursor:
+        first = max(first, f"{prefix}{wanted.cursor}-")
+    if wanted.since is not None:
+        last = f"{prefix}{invert_time(wanted.since)}~"
+    return first, last
+
+
+def _cursor(entry: Entry) -> str:
+    return invert(ulid_of(entry.id))

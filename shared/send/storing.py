@@ -1,0 +1,134 @@
+"""How entries are written and read: a transaction to open, a conditional write a step, a transaction to finish."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.errors import RowChanged, RowMissing, StorageUnavailable
+from shared.identifiers import split_entry_id
+from shared.outbox.rows import (
+    VIEWED,
+    Entry,
+    KeyUse,
+    Outcome,
+    entry_key,
+    key_key,
+    outcome_of,
+    view_key,
+    with_progress,
+    work_key,
+)
+from shared.outbox.work import OPEN, Status, Work
+from shared.ports import ANY, Delete, Insert, Operation, Row, Table, Update, Upsert
+from shared.rows import decode, encode
+
+
+class RaceLost(Exception):
+    """Somebody else wrote this entry meanwhile; whatever was decided on the old state does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A progress row as read: the state, and the etag that fences the next write."""
+
+    work: Work
+    etag: str
+
+    @classmethod
+    def of(cls, row: Row) -> "Held":
+        """Return the state that a row holds; raises ValueError where it holds none."""
+        return cls(decode(Work, row.values), row.etag)
+
+
+def opening(entry: Entry, work: Work, body_hash: str) -> list[Operation]:
+    """Return the transaction that makes an entry: its key (if any), the entry, its progress row."""
+    made: list[Operation] = [
+        Insert(entry_key(entry.id), encode(entry)),
+        Insert(work_key(entry.id), encode(work)),
+    ]
+    if entry.key_hash:
+        made.insert(0, Insert(key_key(entry.key_hash), encode(KeyUse(entry.id, body_hash, entry.created_at))))
+    return made
+
+
+def finishing(held: Held) -> list[Operation]:
+    """Return the operations that move a finished state from its progress row into the entry."""
+    work = held.work
+    outcome = encode(outcome_of(work))
+    done: list[Operation] = [Update(entry_key(work.id), outcome, ANY), Delete(work_key(work.id), held.etag)]
+    if work.status in VIEWED:
+        done.append(Upsert(view_key(work.status, work.id), {"at": work.finished_at}))
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes the states of one connection's entries."""
+
+    table: Table
+    partition: str
+
+    def write(self, held: Held, work: Work) -> Held:
+        """
+        Replace the state that *held* names; a finished mail leaves its progress row, but for an accepted one.
+
+        Accepted mails are finished in batches, so that a mail costs one small write here. Raises `RaceLost` where
+        another state stands there, `StorageUnavailable` where nobody can tell what was written.
+        """
+        closes = work.status not in OPEN and work.status != Status.ACCEPTED
+        wanted = Held(work, held.etag)
+        operations = finishing(wanted) if closes else [Update(work_key(work.id), encode(work), held.etag)]
+        try:
+            done = self.table.commit(self.partition, operations)
+        except (RowChanged, RowMissing):
+            return self._mine(wanted)
+        except StorageUnavailable as error:
+            if not error.outcome_unknown:
+                raise
+            return self._mine(wanted)
+        return Held(work, done.etags[0])
+
+    def read(self, entry_id: str) -> Held | None:
+        """Return the live state of an entry, or None where it is finished."""
+        row = self.table.get(self.partition, work_key(entry_id))
+        return Held.of(row) if row else None
+
+    def finish(self, batch: Sequence[Held]) -> list[Held]:
+        """Finish up to 50 accepted mails in one transaction, else one by one; return those that are still open."""
+        try:
+            self.table.commit(self.partition, [operation for held in batch for operation in finishing(held)])
+        except (RowChanged, RowMissing):
+            if len(batch) == 1:
+                return []  # somebody else has finished it, or will
+            return [left for held in batch for left in self.finish([held])]
+        except StorageUnavailable:
+            return list(batch)
+        return []
+
+    def _mine(self, wanted: Held) -> Held:
+        """Return the state in storage if it is the *wanted* one after all, as after a lost answer."""
+        present = self.read(wanted.work.id)
+        if present is not None and present.work == wanted.work:
+            return present
+        if present is None and wanted.work.status not in OPEN:
+            row = self.table.get(self.partition, entry_key(wanted.work.id))
+            if row is not None and decode(Outcome, row.values) == outcome_of(wanted.work):
+                return wanted
+        raise RaceLost
+
+
+def read_entry(table: Table, entry_id: str) -> Entry | None:
+    """Return an entry as it stands now, or None where there is none."""
+    parts = split_entry_id(entry_id)
+    if parts is None:
+        return None
+    for _ in range(3):
+        row = table.get(parts[0], entry_key(entry_id))
+        if row is None:
+            return None
+        entry = decode(Entry, row.values)
+        if entry.status not in OPEN:
+            return entry
+        live = table.get(parts[0], work_key(entry_id))
+        if live is not None:
+            return with_progress(entry, decode(Work, live.values))
+    return None

@@ -1,0 +1,144 @@
+"""Does the simulator's traffic have the shapes of Microsoft's own metadata (closed world: unknown properties fail)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.localcloud.graph_cast import IMMUTABLE, MARKER, GraphScene, draft, encoded, mail, recipient
+from tests.localcloud.test_graph_mime import BROKEN
+
+SCHEMA = Path(__file__).resolve().parents[2].parent / "shared" / "contract" / "graph-mail.schema.json"
+ADDRESS = "ann@contoso.example"
+ANN = f"/users/{ADDRESS}"
+MESSAGE = "graph.message"
+ONE = {
+    "messages.get": MESSAGE, "messages.create": MESSAGE, "messages.patch": MESSAGE, "messages.move": MESSAGE,
+    "messages.reply": MESSAGE, "users.get": "graph.user", "folders.get": "graph.mailFolder",
+    "folders.create": "graph.mailFolder", "attachments.get": "graph.attachment",
+    "attachments.create": "graph.attachment", "uploads.create": "graph.uploadSession",
+}  # fmt: skip
+MANY = {
+    "messages.list": MESSAGE, "messages.delta": MESSAGE, "users.list": "graph.user", "folders.list": "graph.mailFolder",
+    "attachments.list": "graph.attachment",
+}  # fmt: skip
+# Part of Graph's message (a navigation property of outlookItem), but left out of this excerpt of the metadata.
+EXTENDED = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "value": {"type": ["string", "null"]}},
+        "required": ["id"],
+        "additionalProperties": False,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def validators() -> dict[str, jsonschema.Draft202012Validator]:
+    """Return one validator per type of the contract."""
+    if not SCHEMA.exists():
+        pytest.skip("the contract is not beside this checkout")
+    definitions = json.loads(SCHEMA.read_text())["$defs"]
+    definitions[MESSAGE]["properties"]["singleValueExtendedProperties"] = EXTENDED
+    names = {*ONE.values(), *MANY.values()}
+    return {name: jsonschema.Draft202012Validator({"$defs": definitions, "$ref": f"#/$defs/{name}"}) for name in names}
+
+
+def faults_in(exchange: dict[str, Any], validators: dict[str, jsonschema.Draft202012Validator]) -> list[str]:
+    """Return what is wrong with the answer of one recorded exchange."""
+    operation, body = exchange["operation"], exchange["response_body"]
+    if exchange["status"] >= 400 or body is None:
+        return [] if body is None or {"code", "message"} <= set(body["error"]) else [f"{operation}: no error envelope"]
+    items = body["value"] if operation in MANY else [body]
+    validator = validators.get(MANY.get(operation) or ONE.get(operation, ""))
+    if validator is None:
+        return []
+    return [
+        f"{operation}: {error.json_path} {error.message[:200]}"
+        for item in items
+        for error in validator.iter_errors(item)
+    ]
+
+
+def play(scene: GraphScene) -> None:
+    """Use every operation whose answer has a type, on good and on broken mail."""
+    mailbox = scene.mailboxes.find(ADDRESS)
+    assert mailbox is not None
+    for raw in BROKEN.values():
+        scene.mailboxes.store(mailbox, raw)
+    message = scene.arrive(ADDRESS, "Whole", extra="X-A: 1\r\nImportance: high\r\n")
+    expand = "$expand=singleValueExtendedProperties($filter=id eq 'Long 0x0E08'),attachments"
+    for path in (
+        "/users", f"{ANN}", f"{ANN}/mailFolders?includeHiddenFolders=true", f"{ANN}/mailFolders/inbox",
+        f"{ANN}/messages?$top=100&{expand}",
+        f"{ANN}/messages/{message}?$select=internetMessageHeaders,uniqueBody,subject",
+    ):  # fmt: skip
+        scene.get(path, headers=IMMUTABLE)
+    link = scene.get(f"{ANN}/mailFolders/inbox/messages/delta?$top=50")["@odata.deltaLink"]
+    scene.call("PATCH", f"{ANN}/messages/{message}", json={"isRead": True, "flag": {"flagStatus": "flagged"}})
+    scene.post(f"{ANN}/messages/{message}/move", {"destinationId": "archive"})
+    scene.get(link)
+    scene.post(f"{ANN}/mailFolders", {"displayName": "Orders"})
+    play_sending(scene, message)
+
+
+def play_sending(scene: GraphScene, received: str) -> None:
+    """Draft, attach, upload, send and answer."""
+    file = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": encoded(b"abc")}
+    extended = [{"id": MARKER, "value": "m"}]
+    body = draft("bob@contoso.example", attachments=[file], singleValueExtendedProperties=extended, from_=None)
+    body["from"] = recipient(ADDRESS)
+    del body["from_"]
+    message = scene.post(f"{ANN}/messages", body, headers=IMMUTABLE).json()["id"]
+    plain = {"Content-Type": "text/plain"}
+    scene.call("POST", f"{ANN}/messages", content=encoded(mail("Raw")), headers=plain)
+    posted = scene.post(f"{ANN}/messages/{message}/attachments", file).json()
+    scene.get(f"{ANN}/messages/{message}/attachments/{posted['id']}")
+    scene.get(f"{ANN}/messages/{message}/attachments")
+    item = {"AttachmentItem": {"attachmentType": "file", "name": "b", "size": 3_000_000}}
+    scene.post(f"{ANN}/messages/{message}/attachments/createUploadSession", item)
+    scene.post(f"{ANN}/messages/{message}/send")
+    scene.get(f"{ANN}/messages/{message}?$expand=singleValueExtendedProperties($filter=id eq '{MARKER}')")
+    scene.post(f"{ANN}/messages/{received}/createReplyAll", {"comment": "Thanks"})
+    scene.get("/users/bob@contoso.example/mailFolders/inbox/messages")
+    scene.get(f"{ANN}/messages", params={"$filter": "isDraft eq true"})
+
+
+def test_every_recorded_answer_fits_the_contract(validators: dict[str, jsonschema.Draft202012Validator]) -> None:
+    """Every typed operation was recorded, and no answer has a property or value that Graph's metadata does not know."""
+    scene = GraphScene()
+    play(scene)
+    traffic = scene.world.traffic or []
+
+    assert {*ONE, *MANY} <= {exchange["operation"] for exchange in traffic}
+    assert [] == [fault for exchange in traffic for fault in faults_in(exchange, validators)]
+
+
+def test_written_messages_fit_the_contract(validators: dict[str, jsonschema.Draft202012Validator]) -> None:
+    """The request bodies that the simulator accepts as messages are messages of the contract, too."""
+    scene = GraphScene()
+    play(scene)
+    bodies = [
+        item["request_body"]
+        for item in scene.world.traffic or []
+        if item["operation"] == "messages.create" and item["request_body"]
+    ]
+
+    assert 1 == len(bodies)
+    assert [] == [error.message for body in bodies for error in validators[MESSAGE].iter_errors(body)]
+
+
+def test_the_contract_test_can_fail(validators: dict[str, jsonschema.Draft202012Validator]) -> None:
+    """An unknown property and a wrong time are noticed."""
+    wrong = {
+        "operation": "messages.get",
+        "status": 200,
+        "response_body": {"id": "1", "colour": "red", "receivedDateTime": "today"},
+    }
+
+    assert 2 == len(faults_in(wrong, validators))

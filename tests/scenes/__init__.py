@@ -1,0 +1,1 @@
+"""Whole products on memory, as several tests need them."""

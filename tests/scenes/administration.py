@@ -1,0 +1,188 @@
+"""Consent, credentials and connections on memory: Contoso consents, Fabrikam never does unless a test says so."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from shared.audit import Audit
+from shared.connection_changes import ConnectionChanges
+from shared.connection_creation import ConnectionCreation
+from shared.connection_lists import ConnectionLists
+from shared.connection_rules import AskedAction, NewConnection
+from shared.connection_tokens import ConnectionTokens
+from shared.connections import Connection, Destination, Direction
+from shared.consent import Consent, Trip
+from shared.consent_links import ConsentLinks
+from shared.credential_admin import CredentialAdmin
+from shared.credentials import AuthMethod, Credential, GrantType, NewCredential
+from shared.grant_admin import GrantAdmin
+from shared.grant_checks import GrantChecks
+from shared.grants import Grant, Pace
+from shared.ports import Found, GraphMailbox, Person
+from shared.registry import Registry
+from shared.schedule import QUEUES, STATE, Wakeup
+from shared.settings import Settings
+from shared.tick import Tick
+from shared.tokens import Tokens
+from tests.fakes import MemoryTables, MemoryVault, MemoryWakeups, MovableClock
+from tests.fakes.entra import ALL_ROLES, MemoryEntra
+from tests.fakes.graph_directory import MemoryDirectory
+
+CONTOSO = "11111111-2222-4333-8444-555555555555"
+FABRIKAM = "99999999-2222-4333-8444-555555555555"
+CLIENT_ID = "aaaaaaaa-0000-4000-8000-00000000cafe"
+SECRET = "s3cret~value-of-contoso"
+BOX = Person("5e0f0000-0000-4000-8000-000000000001", "box@contoso.example", "Box")
+ANN = Person("5e0f0000-0000-4000-8000-000000000002", "ann@contoso.example", "Ann")
+WEBHOOK = Destination("webhook", "https://hooks.example/in")
+
+
+class AllowedWebhooks:
+    """Takes every destination but those on example.invalid; calls nobody."""
+
+    def check(self, url: str) -> str | None:
+        """Return why this URL can never be called, or None."""
+        return "This host may not be called." if "example.invalid" in url or not url else None
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Any:
+        """Refuse: nothing here delivers."""
+        raise AssertionError(url)
+
+
+@dataclass
+class Drafts:
+    """As much of sending as a connection test needs; *standing* are the drafts that were not removed."""
+
+    standing: list[str] = field(default_factory=list)
+
+    def create_draft(self, mailbox: GraphMailbox, mime: bytes) -> Found:
+        """Make a draft."""
+        self.standing.append(f"draft-{len(self.standing)}")
+        return Found(self.standing[-1], is_draft=True, internet_message_id="<x@contoso.example>")
+
+    def delete_draft(self, mailbox: GraphMailbox, draft_id: str) -> None:
+        """Remove a draft."""
+        self.standing.remove(draft_id)
+
+
+def settings(public_base_url: str = "https://mail.example") -> Settings:
+    """Return settings with only defaults beside the public URL."""
+    return Settings.from_environment(
+        {
+            "AzureWebJobsStorage": "x",
+            "MAIL_STORAGE": "x",
+            "KEY_VAULT_URL": "https://vault.example",
+            "PUBLIC_BASE_URL": public_base_url,
+        }
+    )
+
+
+class Administration:
+    """The use cases under test with the fakes below them."""
+
+    def __init__(self, public_base_url: str = "https://mail.example") -> None:
+        self.clock = MovableClock()
+        self.settings = settings(public_base_url)
+        self.tables, self.vault = MemoryTables(self.clock), MemoryVault(self.clock)
+        self.wakeups = MemoryWakeups(self.clock)
+        self.entra = MemoryEntra(domains={"contoso.example": CONTOSO}, good={SECRET})
+        self.directory = MemoryDirectory([BOX, ANN])
+        self.drafts, self.webhooks = Drafts(), AllowedWebhooks()
+        self.audit = Audit(self.tables.audit, self.clock)
+        self.registry = Registry(self.tables)
+        self.tokens = self.other_process()
+        self.checks = GrantChecks(
+            self.registry,
+            self.tokens,
+            self.audit,
+            self.clock,
+            Pace(self.settings.consent_recheck_seconds, self.settings.verify_seconds),
+        )
+        self.credentials = CredentialAdmin(self.tables, self.vault, self.entra, self.tokens, self.audit, self.clock)
+        self.grants = GrantAdmin(self.tables, self.tokens, self.audit, self.clock)
+        self.links = ConsentLinks(self.tables, self.entra, self.audit, self.settings, self.clock)
+        self.consent = Consent(self.tables, self.wakeups, self.audit, self.settings, self.clock)
+        parts = (self.tables, self.tokens, self.directory, self.webhooks, self.wakeups, self.audit, self.clock)
+        self.creation, self.changes = ConnectionCreation(*parts), ConnectionChanges(*parts)
+        self.lists = ConnectionLists(self.tables, self.tokens, self.directory, self.drafts)  # type: ignore[arg-type]
+        self.connection_tokens = ConnectionTokens(self.tables, self.audit, self.clock)
+        self.tick = Tick(self.tables, self.wakeups, self.clock)
+
+    def other_process(self) -> Tokens:
+        """Return a token module that remembers nothing."""
+        return Tokens(self.tables, self.vault, self.entra, self.wakeups, self.clock, self.clock.monotonic)
+
+    def credential(self, **changes: Any) -> Credential:
+        """Create a credential of Contoso."""
+        return self.credentials.create(asked_credential(**changes))
+
+    def trip(self, credential: Credential, **link: Any) -> tuple[Trip, dict[str, str]]:
+        """Follow a new link to Microsoft; return the trip and the parameters of its URL."""
+        url = self.links.create(credential.id, **link).url
+        trip = self.consent.start(url.rpartition("/")[2])
+        return trip, {name: values[0] for name, values in parse_qs(urlsplit(trip.location).query).items()}
+
+    def consented(
+        self, credential: Credential | None = None, tenant: str = CONTOSO, roles: Iterable[str] = ALL_ROLES, **link: Any
+    ) -> Grant:
+        """Walk the whole way as an administrator of *tenant* who accepts, and check the grant."""
+        self.entra.grants[tenant] = tuple(roles)
+        trip, query = self.trip(credential or self.credential(), **link)
+        answer = {"admin_consent": "True", "tenant": tenant, "state": query["state"]}
+        self.consent.callback(answer, {trip.cookie_name: trip.cookie})
+        self.work()
+        return self.grants.all()[0]
+
+    def work(self) -> None:
+        """Do the consent work that is visible in the queue."""
+        for body in self.wakeups.take(QUEUES[STATE]):
+            wakeup = Wakeup.from_body(body)
+            if wakeup.kind == STATE:
+                self.consent.finish(wakeup.id, wakeup.due)
+            else:
+                self.checks.handle(wakeup)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, then one tick and the work that it wakes."""
+        self.clock.advance(seconds)
+        self.tick.run()
+        self.work()
+
+    def connection(self, grant: Grant, **changes: Any) -> Connection:
+        """Create an incoming connection for the mailbox Box."""
+        asked = asked_connection(grant.id, **changes)
+        return self.creation.create(asked, {})
+
+    def due_rows(self) -> list[str]:
+        """Return the keys of all due rows."""
+        return [key for _, key in self.tables.connections.everything() if key.startswith("due|")]
+
+
+def asked_credential(**changes: Any) -> NewCredential:
+    """Return what an administrator of Contoso types in."""
+    values: dict[str, Any] = {
+        "name": "Contoso",
+        "client_id": CLIENT_ID,
+        "grant_type": GrantType.ADMIN_CONSENT,
+        "auth_method": AuthMethod.SECRET,
+        "client_secret": SECRET,
+        "cloud": "global",
+        "tenant": CONTOSO,
+    }
+    return NewCredential(**(values | changes))
+
+
+def asked_connection(grant_id: str, **changes: Any) -> NewConnection:
+    """Return what an administrator asks for: Box's inbox to a webhook."""
+    values: dict[str, Any] = {
+        "direction": Direction.INCOMING,
+        "grant_id": grant_id,
+        "mailbox": BOX.address,
+        "name": "Box",
+        "after_fetch": AskedAction(),
+        "destination": WEBHOOK,
+    }
+    if changes.get("direction") is Direction.OUTGOING:
+        values["destination"] = None
+    return NewConnection(**(values | changes))
