@@ -44,12 +44,15 @@ def _http(it: Services) -> list[func.Blueprint]:
         connection_tokens_http.blueprint(it.connection_tokens, it.connection_lists, it.settings),
         send_http.blueprint(it.connection_tokens, it.accept, it.entries, it.uploads, it.settings),
         outbox_http.blueprint(it.entries, it.settings),
+        received_http.blueprint(it.received, it.settings),
     ]
 
 
 def _background(it: Services) -> list[func.Blueprint]:
     return [
         tick_timer.blueprint(it.tick),
+        fetch_queue.blueprint(it.fetch),
+        deliver_queue.blueprint(it.deliver),
         send_queue.blueprint(it.drain),
         consent_queue.blueprint(it.consent, it.grant_checks),
         poison_queue.blueprint(it.poison),

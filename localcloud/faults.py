@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from localcloud import killpoints
 from localcloud.administrator import RefusedError, wait_until
 from localcloud.stack import Stack
-from localcloud.story import Story, letter, small_file
+from localcloud.story import Organisation, Story, letter, small_file
 
 if TYPE_CHECKING:
     import argparse
@@ -66,13 +66,7 @@ class Campaign:
             story.register(organisation)
             story.accept(organisation)
             story.await_status(organisation, "active")
-            box = organisation.address("box")
-            if self.area == "send":
-                _, token = story.connect_outgoing(organisation, "ann", send_rate=0)
-                work = Sending(story, token, box)
-            else:
-                connection = story.connect_incoming(organisation, "box")
-                work = Intake(story, box, connection["id"])
+            work = self._work(story, organisation)
             self._kill_in(stack, work)
             stack.host.terminate()
             stack.host.start()
@@ -83,6 +77,13 @@ class Campaign:
                 "kills": self.kills,
                 **work.figures(),
             }
+
+    def _work(self, story: Story, organisation: Organisation) -> Work:
+        box = organisation.address("box")
+        if self.area == "send":
+            _, token = story.connect_outgoing(organisation, "ann", send_rate=0)
+            return Sending(story, token, box)
+        return Intake(story, box, story.connect_incoming(organisation, "box")["id"])
 
     def _kill_in(self, stack: Stack, work: Work) -> None:
         usual = self._observe(stack, work)
@@ -141,7 +142,7 @@ class Intake:
     def done(self) -> bool:
         """Tell whether every mail was delivered and marked read."""
         events = self.story.stack.receiver.events
-        return len(events) >= self.added and all(mail["is_read"] for mail in self.story.inbox(self.address))
+        return len(events) >= self.added and not self.story.unread(self.address)
 
     def settle(self) -> None:
         """Wait until the backlog is through; what is not by then counts as lost."""
@@ -152,14 +153,13 @@ class Intake:
         """Return what mailbox and receiver say."""
         wanted, served = self.story.mailbox_bytes([self.address]), self.story.fetched_bytes()
         receiver = self.story.stack.receiver
-        unread = sum(1 for mail in self.story.inbox(self.address) if not mail["is_read"])
         changed = sum(1 for bodies in receiver.bodies.values() if len(bodies) > 1)
         return {
             "messages": self.added,
             "lost": (wanted - served).total(),
             "duplicates": (served - wanted).total(),
             "repeats": receiver.repeats,
-            "wrong_state": unread + changed,
+            "wrong_state": self.story.unread(self.address) + changed,
         }
 
 
@@ -205,7 +205,7 @@ class Sending:
             if key in self.accepted:
                 continue
             message = letter(number, self.address, attachments=[small_file(number)])
-            answer = _ignoring_crash(lambda message=message, key=key: self.story.post_message(self.token, message, key))  # type: ignore[misc]
+            answer = _ignoring_crash(lambda message=message, key=key: self.story.post_message(self.token, message, key))
             if answer is None:
                 return
             if answer.status_code == 202:

@@ -193,9 +193,16 @@ class Story:
 
     def inbox(self, address: str) -> list[dict[str, Any]]:
         """Return the messages of an inbox as the mailbox holds them."""
-        mailbox = self.stack.control.mailbox(address)
-        inbox = next(folder["id"] for folder in mailbox["folders"] if folder["well_known"] == "inbox")
-        return [message for message in mailbox["messages"] if message["folder"] == inbox]
+        messages = self.stack.control.mailbox(address)["messages"]
+        return [message for message in messages if message["folder"] == "inbox"]
+
+    def unread(self, address: str) -> int:
+        """Return how many mails of an inbox are not marked read; raises LookupError where the inbox is empty."""
+        messages = self.inbox(address)
+        if not messages:
+            message = "the inbox is empty: nothing could be marked"
+            raise LookupError(message)
+        return sum(1 for message in messages if not message["is_read"])
 
     def copies(self, prefix: str) -> Counter[str]:
         """Return how many copies of each mail whose subject begins with *prefix* arrived, over all recipients."""

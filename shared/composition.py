@@ -35,6 +35,7 @@ from shared.grants import Pace
 from shared.health import Health
 from shared.outbox.work import Periods
 from shared.poison import Poison
+from shared.received import Received
 from shared.registry import Registry
 from shared.send.accept import Accept, DueRows
 from shared.send.drain import Drain
@@ -42,6 +43,7 @@ from shared.send.entries import Entries
 from shared.send.uploads import Uploads
 from shared.settings import Settings
 from shared.signing import Signing
+from shared.telemetry import quiet_vendors
 from shared.tick import Tick
 from shared.times import now_utc
 from shared.tokens import Tokens
@@ -68,6 +70,7 @@ class Services:
     accept: Accept
     drain: Drain
     entries: Entries
+    received: Received
     uploads: Uploads
     tick: Tick
     poison: Poison
@@ -76,6 +79,7 @@ class Services:
 
 def compose(settings: Settings) -> Services:
     """Return the product on real storage, vault, Entra and Graph, as *settings* name them."""
+    quiet_vendors()
     credential = DefaultAzureCredential()
     tables, blobs = open_tables(settings, credential), open_blobs(settings, credential)
     wakeups, vault = open_wakeups(settings, credential), open_vault(settings, credential)
@@ -119,6 +123,9 @@ def compose(settings: Settings) -> Services:
         accept=Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc),
         drain=Drain(turns, tables.outbox, blobs, wakeups, tokens, sending, _periods(settings)),
         entries=Entries(tables.outbox, now_utc),
+        received=Received(
+            tables, blobs.received, wakeups, signing.link_key, settings.public_base_url, now_utc
+        ),
         uploads=uploads,
         tick=Tick(tables, wakeups, now_utc),
         poison=Poison(tables, now_utc),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.audit import Audit
-from shared.connection_creation import refuse_taken_folder, resolve_action
+from shared.connection_folders import refuse_taken_folder, resolve_action
 from shared.connection_rows import Found, asked_now, changed_run, fence, find, leave_grant, tombstone, tombstone_key
 from shared.connection_rules import AskedAction, action_faults, destination_faults, out_of_range, wrong_direction
 from shared.connections import Connection, Direction, connection_key, delivery_key, run_key
@@ -23,9 +23,10 @@ from shared.errors import (
 from shared.ports import ANY, Clock, Delete, GraphDirectory, Operation, Tables, Update, Upsert, Wakeups, Webhooks
 from shared.refusals import refuse_if
 from shared.rows import encode
-from shared.schedule import FETCH, QUEUES, DueRow, Wakeup
+from shared.schedule import FETCH, SEND, DueRow, Wakeup
 from shared.times import from_text
 from shared.tokens import Tokens
+from shared.waking import wake
 
 FIXED = ("direction", "grant_id", "mailbox", "folder", "start")
 _WORK = (("receipts", "wd|", "wd~", "undelivered mails"), ("outbox", "w|", "w~", "open sends"))
@@ -71,6 +72,8 @@ class ConnectionChanges:
                 self.audit.write(
                     "connection.change", "done", connection_id=connection_id, fields=",".join(sorted(values))
                 )
+                if after.enabled and not found.connection.enabled:
+                    self._resume(after, found.run.seq)
                 return after
 
     def fetch(self, connection_id: str) -> None:
@@ -130,6 +133,15 @@ class ConnectionChanges:
             return False
         return True
 
+    def _resume(self, connection: Connection, seq: int) -> None:
+        """Make due what an enabled connection may have let pass while it was disabled."""
+        if connection.direction is Direction.INCOMING:
+            self.fetch(connection.id)
+            return
+        due = DueRow(self.clock(), SEND, connection.id, seq)
+        self.tables.connections.commit(connection.shard, [Upsert(due.key, due.values)])
+        wake(self.wakeups, Wakeup(SEND, connection.id, seq, due.key))
+
     def _due_now(self, found: Found) -> bool:
         connection, now = found.connection, self.clock()
         due = DueRow(now, FETCH, connection.id, found.run.seq + 1)
@@ -138,7 +150,7 @@ class ConnectionChanges:
         old = found.run.due
         if not self._committed(connection, write, [old] if old not in ("", due.key) else []):
             return False
-        self.wakeups.put(QUEUES[FETCH], Wakeup(FETCH, connection.id, run.seq, due.key).to_body())
+        wake(self.wakeups, Wakeup(FETCH, connection.id, run.seq, due.key))
         return True
 
     def _removed(self, found: Found) -> bool:

@@ -1,16 +1,15 @@
 """How a connection comes to be: mailbox and folder resolved, its place in the grant noted, its rows made at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from shared.audit import Audit
+from shared.connection_folders import refuse_taken_folder, resolve_action, resolve_folder
 from shared.connection_rows import fence, join_grant, leave_grant
-from shared.connection_rules import START_ALL, START_NOW, AskedAction, NewConnection, faults_of
+from shared.connection_rules import START_ALL, START_NOW, NewConnection, faults_of
 from shared.connections import (
-    Action,
-    AfterFetch,
     Connection,
     Delivery,
     Direction,
@@ -21,29 +20,24 @@ from shared.connections import (
     run_key,
 )
 from shared.errors import (
-    Code,
     Conflict,
     FieldFault,
     InvalidRequest,
-    ItemFault,
     MailboxFault,
     NotFound,
     RowChanged,
     RowExists,
 )
 from shared.identifiers import box_hash, new_connection_id
-from shared.ports import Clock, GraphDirectory, GraphMailbox, Insert, Operation, Row, Tables, Wakeups, Webhooks
+from shared.ports import Clock, GraphDirectory, Insert, Operation, Tables, Wakeups, Webhooks
 from shared.refusals import refuse_if
 from shared.registry import Registry
-from shared.rows import decode, encode
-from shared.schedule import FETCH, QUEUES, DueRow, Wakeup
+from shared.rows import encode
+from shared.schedule import FETCH, DueRow, Wakeup
 from shared.times import from_text, to_text
 from shared.tokens import Tokens
 from shared.turns import Box
-
-_TAKEN = (
-    "Another incoming connection reads this folder of the mailbox ({}). Delete it first, or give both the action none."
-)
+from shared.waking import wake
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +81,9 @@ class ConnectionCreation:
         try:
             person = self.directory.person(mailbox)
         except MailboxFault as fault:
-            raise InvalidRequest(fault.detail, [FieldFault("/mailbox", fault.code.value, fault.detail)], fault.code) from None
+            raise InvalidRequest(
+                fault.detail, [FieldFault("/mailbox", fault.code.value, fault.detail)], fault.code
+            ) from None
         mailbox = replace(mailbox, user=person.id)
         connection = Connection(
             id=new_connection_id(box_hash(credential.client_id, grant.tenant, person.id)),
@@ -135,42 +131,8 @@ class ConnectionCreation:
                 continue
             if connection.direction is Direction.INCOMING:
                 due = DueRow(now, FETCH, connection.id)
-                self.wakeups.put(QUEUES[FETCH], Wakeup(FETCH, connection.id, 0, due.key).to_body())
+                wake(self.wakeups, Wakeup(FETCH, connection.id, 0, due.key))
             return
-
-
-def refuse_taken_folder(connection: Connection, rows: Mapping[str, Row]) -> None:
-    """Raise `Conflict` (folder_in_use) where another connection reads the folder and either one changes mail."""
-    if connection.direction is not Direction.INCOMING:
-        return
-    for other in incoming_of(connection.box, rows):
-        quiet = connection.after_fetch.action is Action.NONE and other.after_fetch.action is Action.NONE
-        if other.id != connection.id and other.folder_id == connection.folder_id and not quiet:
-            raise Conflict(_TAKEN.format(other.id), Code.FOLDER_IN_USE)
-
-
-def incoming_of(box: str, rows: Mapping[str, Row]) -> Sequence[Connection]:
-    """Return the incoming connections among the rows of a mailbox."""
-    found = [decode(Connection, row.values) for key, row in rows.items() if key.startswith(f"b|{box}|conn|")]
-    return [connection for connection in found if connection.direction is Direction.INCOMING]
-
-
-def resolve_folder(directory: GraphDirectory, mailbox: GraphMailbox, name: str, pointer: str) -> tuple[str, str]:
-    """Return id and display name of a folder. Raises `InvalidRequest` where there is none."""
-    try:
-        folder = directory.folder(mailbox, name)
-    except ItemFault as fault:
-        raise InvalidRequest(fault.detail, [FieldFault(pointer, fault.code.value, fault.detail)], fault.code) from None
-    return folder.id, folder.name
-
-
-def resolve_action(directory: GraphDirectory, mailbox: GraphMailbox, asked: AskedAction) -> AfterFetch:
-    """Return what is to become of fetched messages, its folder resolved; ``delete`` moves to Deleted Items."""
-    name = "deleteditems" if asked.action is Action.DELETE else asked.folder
-    if not name:
-        return AfterFetch(asked.action)
-    folder_id, folder_name = resolve_folder(directory, mailbox, name, "/after_fetch/folder")
-    return AfterFetch(asked.action, folder_id, folder_name)
 
 
 def _rows_of(connection: Connection, now: datetime) -> list[Operation]:

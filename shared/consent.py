@@ -18,7 +18,7 @@ from shared.identifiers import grant_id as grant_id_of
 from shared.ports import ANY, Clock, Insert, Tables, Update, Wakeups
 from shared.registry import Registry
 from shared.rows import decode, encode
-from shared.schedule import GRANT, QUEUES, STATE, DueRow, Wakeup, shard_for
+from shared.schedule import GRANT, STATE, DueRow, Wakeup, shard_for
 from shared.settings import Settings
 from shared.tickets import (
     COOKIE,
@@ -38,6 +38,7 @@ from shared.tickets import (
 )
 from shared.tickets import STATE as STATE_TOKEN
 from shared.times import from_text, to_text
+from shared.waking import wake
 
 log = logging.getLogger("mailgrant.consent")
 
@@ -235,7 +236,7 @@ class Consent:
         grant = self._upsert_grant(registry, credential, state)
         self._change(ticket_key(state.ticket_id), state.ticket_id, {"grant_id": grant.id})
         self._change(state_key(state.id), state.id, {"grant_id": grant.id, "finished_at": to_text(now)})
-        self.wakeups.put(QUEUES[GRANT], Wakeup(GRANT, grant.id, grant.seq, grant.due).to_body())
+        wake(self.wakeups, Wakeup(GRANT, grant.id, grant.seq, grant.due))
         log.info("consent.granted grant_id=%s confirmed=%s", grant.id, grant.confirmed)
 
     def _upsert_grant(self, registry: Registry, credential: Credential, state: State) -> Grant:

@@ -286,6 +286,11 @@ class RecordedFault:
     trace_id: str = ""
     correlation_id: str = ""
 
+    @property
+    def microsoft(self) -> Microsoft:
+        """Microsoft's ids, for a fault made of this record."""
+        return Microsoft(self.microsoft_code, self.request_id, self.trace_id, self.correlation_id)
+
 
 def asdict_microsoft(microsoft: Microsoft) -> dict[str, str]:
     """Return Microsoft's ids under the names that `RecordedFault` uses."""

@@ -157,7 +157,8 @@ def standing_fault(grant: Grant) -> GrantFault | None:
         return None
     known = grant.fault is not None and grant.fault.code in Code._value2member_map_
     code = Code(grant.fault.code) if grant.fault is not None and known else Code.GRANT_NOT_USABLE
-    return GrantFault(sentence(grant), code, retryable=True)
+    microsoft = grant.fault.microsoft if grant.fault is not None else None
+    return GrantFault(sentence(grant), code, microsoft=microsoft, retryable=True)
 
 
 def _with_roles(grant: Grant, evidence: Evidence, pace: Pace, now: datetime) -> Grant:

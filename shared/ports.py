@@ -249,7 +249,9 @@ class AccessToken:
 class Entra(Protocol):
     """Tokens of one tenant for one app, by client credentials."""
 
-    def token(self, *, login_host: str, tenant: str, client_id: str, secret: str, scope: str, fresh: bool) -> AccessToken:
+    def token(
+        self, *, login_host: str, tenant: str, client_id: str, secret: str, scope: str, fresh: bool
+    ) -> AccessToken:
         """
         Return a token; *fresh* never takes one from a cache.
 
@@ -269,7 +271,7 @@ class Entra(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GraphMailbox:
-    """A mailbox as named in a call: the app's token, the Graph root of its cloud, and the user's object id or address."""
+    """A mailbox as named in a call: the app's token, its cloud's Graph root, and the user's object id or address."""
 
     root: str
     user: str
@@ -356,7 +358,9 @@ class GraphReading(Protocol):
     def content_stream(self, mailbox: GraphMailbox, message_id: str) -> Iterator[bytes]:
         """Yield the MIME of one message in chunks; raises `ItemFault`, `Throttled`, `Unreachable`."""
 
-    def apply(self, mailbox: GraphMailbox, action: str, ids: Sequence[str], folder_id: str = "") -> "dict[str, Fault | None]":
+    def apply(
+        self, mailbox: GraphMailbox, action: str, ids: Sequence[str], folder_id: str = ""
+    ) -> "dict[str, Fault | None]":
         """Mark read (``read``) or move (``move`` to *folder_id*) at most 20 messages by one ``$batch``."""
 
     def placed(self, mailbox: GraphMailbox, ids: Sequence[str]) -> "dict[str, Placed | Fault]":
@@ -400,8 +404,8 @@ class GraphSending(Protocol):
         """
         Send a draft; returns only on 202, with the seconds for which Graph asked to be left alone (None: it did not).
 
-        Raises a `Fault` whose `outcome_unknown` is False only for answers that prove a refusal: connect error, 400, 401,
-        403, 404, 413, 429.
+        Raises a `Fault` whose `outcome_unknown` is False only for answers that prove a refusal: connect error, 400,
+        401, 403, 404, 413, 429.
         """
 
     def get(self, mailbox: GraphMailbox, message_id: str) -> Found | None:
@@ -409,9 +413,10 @@ class GraphSending(Protocol):
 
     def find_marked(self, mailbox: GraphMailbox, entry_id: str, internet_message_id: str) -> list[Found]:
         """
-        Return messages of the whole mailbox, recoverable items included, with the marker of *entry_id* or this Message-ID.
+        Return messages that bear the marker of *entry_id* or this Message-ID.
 
-        Stops early at one that is no draft. Raises where a search gave no answer and none was found.
+        Searches the whole mailbox, recoverable items included, within the time of one call. Stops early at one
+        that is no draft. Raises where a search gave no answer and none was found.
         """
 
     def delete_draft(self, mailbox: GraphMailbox, draft_id: str) -> None:

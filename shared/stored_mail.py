@@ -1,4 +1,4 @@
-"""How stored mail is read again: whole where it is small, its headers where it is large, a part where one is asked for."""
+"""How stored mail is read again: whole where it is small, its headers alone where it is large."""
 
 from shared.mail import Mail
 from shared.mail_parsing import MAX_HEADER_BYTES, MAX_WHOLE_BYTES, parse, parse_head

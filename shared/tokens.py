@@ -24,8 +24,9 @@ from shared.errors import (
 from shared.grants import REQUIRED_ROLES, Grant, standing_fault
 from shared.ports import AccessToken, Clock, Entra, GraphMailbox, Tables, Vault, Wakeups
 from shared.registry import Registry
-from shared.schedule import GRANT, QUEUES, Wakeup
+from shared.schedule import GRANT, Wakeup
 from shared.times import from_text, to_text
+from shared.waking import wake
 
 log = logging.getLogger("mailgrant.tokens")
 
@@ -135,6 +136,8 @@ class Tokens:
 
         A failure of the credential is written onto it, a success clears it. Raises as `access_token`.
         """
+        if not credential.ready:
+            raise CredentialFault("The credential is still being stored. This ends by itself.", retryable=True)
         try:
             token = self._obtain(credential, tenant, fresh=True)
         except CredentialFault as fault:
@@ -174,7 +177,7 @@ class Tokens:
                 return
             done = self._registry.schedule_grant(stored, grant, at).record
             if at == now:
-                self._wakeups.put(QUEUES[GRANT], Wakeup(GRANT, grant_id, done.seq, done.due).to_body())
+                wake(self._wakeups, Wakeup(GRANT, grant_id, done.seq, done.due))
         except StorageError as error:
             log.warning("tokens.suspect_failed grant_id=%s code=%s", grant_id, error.code.value)
 
@@ -293,5 +296,5 @@ def _fault(credential: Credential, grant: Grant) -> Fault | None:
     if credential.fault is not None:
         known = credential.fault.code in Code._value2member_map_
         code = Code(credential.fault.code) if known else Code.CREDENTIAL_REFUSED
-        return CredentialFault(credential.fault.detail, code, retryable=True)
+        return CredentialFault(credential.fault.detail, code, microsoft=credential.fault.microsoft, retryable=True)
     return standing_fault(grant)

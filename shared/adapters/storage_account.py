@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from azure.core.credentials import TokenCredential
@@ -10,6 +12,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestE
 from azure.core.pipeline.transport import RequestsTransport
 from requests import Session
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ReadTimeoutError
 
 from shared.clouds import CLOUDS
 from shared.errors import StorageUnavailable
@@ -68,12 +71,30 @@ class Clients:
 
 
 def transport() -> RequestsTransport:
-    """Return a transport whose pool serves as many threads as the worker has."""
+    """Return a transport with our timeouts (a client's do not reach it) and a pool as large as the worker's threads."""
     session = Session()
     pool = HTTPAdapter(pool_connections=_POOL, pool_maxsize=_POOL, max_retries=0)
     for scheme in ("http://", "https://"):
         session.mount(scheme, pool)
-    return RequestsTransport(session=session, session_owner=False)
+    return RequestsTransport(session=session, session_owner=False, **TIMEOUTS)
+
+
+class Heard:
+    """What an answer's head said: pass it as ``raw_response_hook``; of several answers the first one's time counts."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self._date = ""
+
+    def __call__(self, response: Any) -> None:
+        """Take note of an answer."""
+        self.status = response.http_response.status_code
+        self._date = self._date or response.http_response.headers.get("Date", "")
+
+    @property
+    def time(self) -> datetime:
+        """Return storage's own time, in whole seconds."""
+        return parsedate_to_datetime(self._date).astimezone(UTC)
 
 
 def code_of(error: AzureError) -> str:
@@ -99,9 +120,15 @@ def unavailable(error: AzureError, *, writing: bool) -> StorageUnavailable | Non
 
     A write may have happened after a timeout, a reset or a 5xx; not where no connection came about.
     """
-    if isinstance(error, ServiceRequestError):
+    if isinstance(error, ServiceRequestError) and not _was_sent(error):
         return StorageUnavailable("Storage cannot be reached. The work is tried again by itself.")
     return trouble(error.status_code if isinstance(error, HttpResponseError) else None, code_of(error), writing=writing)
+
+
+def _was_sent(error: ServiceRequestError) -> bool:
+    """Tell whether an answer had begun: the transport counts one whose body stays away as a request never sent."""
+    cause = error.inner_exception
+    return cause is not None and any(isinstance(part, ReadTimeoutError) for part in cause.args)
 
 
 def trouble(status: int | None, code: str, *, writing: bool) -> StorageUnavailable | None:
@@ -110,7 +137,7 @@ def trouble(status: int | None, code: str, *, writing: bool) -> StorageUnavailab
     if status in (401, 403):
         detail = f"Storage refused the app ({code}). Give the app's identity the roles {_ROLES} on the storage account."
         return StorageUnavailable(detail)
-    if status is None or status >= 500 or status in (408, 429):
+    if status is None or status < 300 or status >= 500 or status in (408, 429):  # below 300: its body broke off
         detail = f"Storage gave no usable answer ({code}). The work is tried again by itself."
         return StorageUnavailable(detail, outcome_unknown=writing)
     return None

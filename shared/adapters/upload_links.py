@@ -4,6 +4,7 @@ import base64
 from datetime import datetime, timedelta
 from functools import partial
 
+from azure.core.credentials import TokenCredential
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import (
     BlobBlock,
@@ -14,8 +15,10 @@ from azure.storage.blob import (
     generate_blob_sas,
 )
 
-from shared.adapters.storage_account import call, code_of, refused
+from shared.adapters.blob_storage import blob_service
+from shared.adapters.storage_account import StorageAccount, call, code_of, refused
 from shared.ports import Clock
+from shared.settings import Settings
 from shared.times import now_utc
 
 _CONTAINER = "uploads"
@@ -108,6 +111,11 @@ class StorageUploadLinks:
             until = now + _KEY_HOURS
             self._key = (call(partial(self._service.get_user_delegation_key, now - _SKEW, until)), until)
         return self._key[0]
+
+
+def open_upload_links(settings: Settings, credential: TokenCredential | None) -> StorageUploadLinks:
+    """Return the links of the account that *settings* name; makes no call."""
+    return StorageUploadLinks(blob_service(StorageAccount.of(settings, credential)))
 
 
 def _block_id(number: int) -> str:

@@ -195,7 +195,8 @@ def _is_literal(host: str) -> bool:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         # Systems also read 127.1, 0x7f000001 and 2130706433 as addresses; a public name ends in letters.
-        return not host.rstrip(".").rpartition(".")[2].strip("0123456789")
+        last = host.rstrip(".").rpartition(".")[2]
+        return last.isdigit() or last.startswith("0x")
     return True
 
 

@@ -1,12 +1,13 @@
 """Which mails of a mailbox are sent now: the holder of its turn drains all of its outgoing connections."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.connections import Connection, Direction, Run
-from shared.errors import StorageUnavailable, Throttled
+from shared.errors import StorageError, StorageUnavailable, Throttled
 from shared.outbox.rows import WORK_FIRST, WORK_LAST
 from shared.outbox.work import Periods
 from shared.ports import BlobStore, GraphMailbox, GraphSending, Table, Wakeups
@@ -149,7 +150,8 @@ class _Run:
         result = batch.run()
         self.stopping = batch.stopped
         if isinstance(batch.fault, Throttled):
-            drain.turns.pause(view.box_hash, self.now() + wait_of(batch.fault, run.failures + 1))
+            with suppress(StorageError):  # the connection itself waits in any case
+                drain.turns.pause(view.box_hash, self.now() + wait_of(batch.fault, run.failures + 1))
         return result
 
     def _mailbox_of(self, connection: Connection, run: Run) -> "_Right | None":

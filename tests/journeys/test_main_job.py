@@ -22,7 +22,7 @@ def test_mail_in_a_mailbox_reaches_the_receiver_signed_and_whole(story: Story, c
         return [event["id"] for event in found if event["data"]["mailbox"]["address"] == box]
 
     wait_until("12 events arrive", lambda: len(mine()) >= 12)
-    wait_until("all is marked read", lambda: all(mail["is_read"] for mail in story.inbox(box)))
+    wait_until("all is marked read", lambda: not story.unread(box))
 
     served = story.fetched_bytes()
     assert story.mailbox_bytes([box]) == served & story.mailbox_bytes([box])

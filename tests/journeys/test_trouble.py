@@ -102,8 +102,8 @@ def test_an_expired_secret_is_told_by_the_credential(story: Story, consented: Or
     """An expired secret shows on the credential, and its connections wait."""
     connection = story.connect_incoming(consented, "box")
     app = next(a for a in story.stack.control.registrations() if a["client_id"] == consented.client_id)
-    for secret in app["secrets"]:
-        story.stack.control.expire_secret(consented.client_id, secret["secret_id"])
+    for secret_id in app["secrets"]:
+        story.stack.control.expire_secret(consented.client_id, secret_id)
     with_fault = story.stack.admin.post(f"grants/{consented.grant['id']}/verify")
 
     credential = story.stack.admin.get(f"credentials/{consented.credential['id']}")

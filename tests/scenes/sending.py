@@ -84,7 +84,7 @@ class Sending:
         self.tables, self.blobs = MemoryTables(self.clock), MemoryBlobStore(self.clock)
         self.wakeups, self.rights, self.killer = MemoryWakeups(self.clock), Rights(), killer or Killer()
         self.exchange = MemoryExchange(self.clock, modes or Modes(), step=self.killer.step)
-        self.connection = self.make(**connection)
+        self.connection = self.make(Direction.OUTGOING, **connection)
         self.turns = Turns(self.tables.connections, 60, monotonic=self.clock.monotonic)
         self.drain = Drain(
             self.turns, self.tables.outbox, self.blobs, self.wakeups, self.rights, self.exchange, PERIODS

@@ -307,6 +307,20 @@ def test_fetch_makes_it_due_now_and_ends_a_stop(admin: Administration, grant: Gr
     assert (8, run.due) == (admin.wakeups.sent[-1].body["seq"], admin.wakeups.sent[-1].body["due"])
 
 
+@pytest.mark.parametrize(("changes", "kind"), [({}, "fetch"), (OUTGOING, "send")])
+def test_what_is_enabled_again_is_due_at_once(
+    admin: Administration, grant: Grant, changes: dict[str, Any], kind: str
+) -> None:
+    """What a disabled connection let pass is made up for."""
+    connection = admin.connection(grant, enabled=False, **changes)
+    admin.clock.advance(3600)
+    admin.changes.change(connection.id, {"enabled": True})
+    sent = admin.wakeups.sent[-1]
+
+    assert (kind, connection.id) == (sent.body["kind"], sent.body["id"])
+    assert sent.body["due"] in admin.due_rows()
+
+
 def test_fetch_leaves_a_running_fetch_alone(admin: Administration, grant: Grant) -> None:
     """What is under way is not thrown away for being asked for again."""
     connection = admin.connection(grant)

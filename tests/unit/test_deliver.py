@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -121,7 +121,7 @@ class Post:
 
 
 @pytest.fixture
-def post() -> Iterator[Post]:
+def post() -> Post:
     """Return a fresh mailbox with its receiver."""
     return Post()
 

@@ -278,7 +278,7 @@ def test_a_refusal_by_graph_makes_the_grant_suspect(world: World) -> None:
 def test_a_mailbox_fault_backs_off_and_stops_after_a_day(world: World) -> None:
     """Its waits grow to an hour; after 24 hours a person is needed, and no due row is left."""
     key = world.connect()
-    waits = []
+    run, waits = world.run(key), []
     for _ in range(100):
         world.graph.failures.plan("page", MailboxFault("no mailbox", Code.MAILBOX_NOT_ENABLED))
         world.go_on(key)
@@ -414,7 +414,7 @@ def test_a_run_that_died_is_taken_up_without_a_second_event(world: World) -> Non
     """After a death before the commit the claim's due row fires; known mail is announced again, none is doubled."""
     key = world.connect(after_fetch=AfterFetch(Action.READ))
     world.graph.arrive("a", "b")
-    world.graph.failures.plan("apply", RuntimeError("killed"))  # type: ignore[arg-type]
+    world.graph.failures.plan("apply", RuntimeError("killed"))
     with pytest.raises(RuntimeError):
         world.go(key)
     run = world.run(key)

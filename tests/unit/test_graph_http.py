@@ -22,19 +22,23 @@ NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 
 
 def mailbox(user: str = "5e0f") -> GraphMailbox:
+    """Return a mailbox whose token tells whether it is fresh."""
     return GraphMailbox(ROOT, user, lambda fresh: "fresh" if fresh else "cached")
 
 
 def graph(handle: Callable[[httpx.Request], httpx.Response]) -> GraphHttp:
+    """Return the core over a transport that *handle* answers."""
     return GraphHttp(httpx.Client(transport=httpx.MockTransport(handle)), now=lambda: NOW)
 
 
 def refusal(status: int, code: str, **headers: str) -> httpx.Response:
+    """Return an answer in Graph's error envelope."""
     body = {"error": {"code": code, "message": "m", "innerError": {"request-id": "r-1"}}}
     return httpx.Response(status, json=body, headers=headers)
 
 
 def fault_from(response: httpx.Response, path: str = "messages/a") -> errors.Fault:
+    """Return the fault that a POST answered so raises."""
     with pytest.raises(errors.Fault) as caught:
         graph(lambda _: response).request(mailbox(), "POST", path)
     return caught.value
@@ -142,9 +146,7 @@ def test_html_proves_nothing() -> None:
     ("error", "unknown"),
     [(httpx.ConnectError, False), (httpx.ConnectTimeout, False), (httpx.ReadTimeout, True), (httpx.ReadError, True)],
 )
-def test_only_a_failed_connect_proves_that_nothing_was_sent(
-    error: type[httpx.TransportError], unknown: bool
-) -> None:
+def test_only_a_failed_connect_proves_that_nothing_was_sent(error: type[httpx.TransportError], unknown: bool) -> None:
     """A reset after sending leaves the outcome open."""
 
     def handle(request: httpx.Request) -> httpx.Response:

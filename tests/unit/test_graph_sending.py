@@ -90,7 +90,6 @@ def test_only_a_202_is_a_yes() -> None:
 
     assert 2.128 == graph.send(MAILBOX, "AA=1")
     assert "0" == seen[0].headers["content-length"]
-    assert graph.send.__doc__
     assert sender(answering(202))[0].send(MAILBOX, "AA=1") is None
 
 
@@ -148,7 +147,9 @@ def test_a_message_is_asked_for_by_id() -> None:
 
     for status, code in ((404, "ErrorItemNotFound"), (400, "ErrorInvalidIdMalformed")):
         assert sender(refusal(status, code))[0].get(MAILBOX, "x") is None
-    assert isinstance(fault_of(refusal(404, "MailboxNotEnabledForRESTAPI"), lambda g: g.get(MAILBOX, "x")), MailboxFault)
+    assert isinstance(
+        fault_of(refusal(404, "MailboxNotEnabledForRESTAPI"), lambda g: g.get(MAILBOX, "x")), MailboxFault
+    )
 
 
 def test_a_look_searches_by_every_key_and_everywhere() -> None:
@@ -251,7 +252,7 @@ CONTENT = bytes(range(256)) * 40_000  # 10.24 MB
 
 @pytest.mark.parametrize("trouble", [[], ["lost before"], ["lost after"], ["", "lost after", "lost before"]])
 def test_a_large_file_arrives_whole_whatever_answers_are_lost(trouble: list[str]) -> None:
-    """Chunks go in order, under 4 MB each, without our token; a lost answer is repeated once the session has it or not."""
+    """Chunks go in order, under 4 MB each, without our token; a lost answer is repeated."""
     session = Session(len(CONTENT))
     session.trouble = iter(trouble)
     upload(session, CONTENT)

@@ -173,8 +173,8 @@ VALUE = st.one_of(
     st.sampled_from(
         [
             b"", b"<>", b"=?x?q?a?=", b"=?utf-8?b?!!!?=", b"text/plain; charset*=x''%ff", b"message/rfc822",
-            b"multipart/mixed; boundary=b", b"attachment; filename*=utf-8''%e9", b"base64", b"quoted-printable", b"x-uuencode",
-            b'"a <b@c', b"@", b"Thu, 32 Foo 99999 99:99:99 +9999", b"text/plain; charset=\x00",
+            b"multipart/mixed; boundary=b", b"attachment; filename*=utf-8''%e9", b"base64", b"quoted-printable",
+            b"x-uuencode", b'"a <b@c', b"@", b"Thu, 32 Foo 99999 99:99:99 +9999", b"text/plain; charset=\x00",
         ]
     ),
 )  # fmt: skip

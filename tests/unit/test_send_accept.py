@@ -26,7 +26,12 @@ def test_an_accepted_mail_is_a_payload_two_rows_a_due_row_and_a_wakeup() -> None
     assert [f"due|{to_key(minute_bucket(scene.clock()))}|send|{scene.connection.id}"] == scene.due_rows()
     assert [scene.connection.id] == [body["id"] for body in scene.wakeups.take(QUEUE)]
     entry = scene.entry(entry_id)
-    assert (Status.QUEUED, "Hello", ("ann@example.com",), 1) == (entry.status, entry.subject, entry.to, entry.recipients)
+    assert (Status.QUEUED, "Hello", ("ann@example.com",), 1) == (
+        entry.status,
+        entry.subject,
+        entry.to,
+        entry.recipients,
+    )
     assert MAIL == Outgoing.from_bytes(scene.blobs.outbox.get(entry.payload) or b"")
 
 
@@ -208,7 +213,7 @@ def test_lists_filter_by_state_and_show_what_is_true_now() -> None:
 
 
 def test_lists_filter_by_time() -> None:
-    """since counts in, until counts out."""
+    """Since counts in, until counts out."""
     scene = Sending()
     scene.accept()
     now, hour = scene.clock(), timedelta(hours=1)

@@ -2,23 +2,22 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
 import pytest
 import requests
 from azure.core.credentials import AccessToken
-from azure.core.pipeline.transport import RequestsTransport
+from azure.core.pipeline.transport import HttpTransport, RequestsTransport
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
-from urllib3.exceptions import ProtocolError
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from shared.adapters.storage_account import StorageAccount
-from shared.adapters.table_storage import StorageTable, TableService
+from shared.adapters.table_storage import StorageTable, StorageTables
 from shared.errors import RowChanged, RowExists, RowMissing, StorageError, StorageUnavailable
-from shared.ports import Delete, Insert, Upsert
-from shared.settings import Settings
+from shared.ports import Delete, Insert, Operation, Upsert
 
 DATE = "Mon, 02 Mar 2026 09:30:15 GMT"
 ACCOUNT = StorageAccount("AccountName=contoso;AccountKey=bm8gcmVhbCBrZXk=;EndpointSuffix=core.windows.net")
@@ -27,6 +26,8 @@ Outcome = Exception | tuple[int, str]
 REFUSED_CONNECTION = requests.ConnectTimeout()
 RESET = requests.ConnectionError(ProtocolError("Connection aborted."))
 SILENCE = requests.ReadTimeout()
+UNREAD = requests.exceptions.ChunkedEncodingError("Connection broken: IncompleteRead(0 bytes read)")
+HALF = requests.ConnectionError(ReadTimeoutError(None, "", "Read timed out."))  # type: ignore[arg-type]
 
 
 class Network(BaseAdapter):
@@ -47,8 +48,10 @@ class Network(BaseAdapter):
             raise outcome
         status, code = outcome
         error = {"odata.error": {"code": code, "message": {"lang": "en-US", "value": "1:no"}}}
-        body = (code if status == 202 else json.dumps(error if code else {"value": []})).encode()
-        headers = {"Date": DATE, "Content-Type": "application/json", "Content-Length": str(len(body)), "ETag": "e"}
+        text = code if status in (202, 204) else json.dumps(error if code else {"value": []})
+        body = text.encode()
+        kind = 'multipart/mixed; boundary="b"' if status == 202 else "application/json"
+        headers = {"Date": DATE, "Content-Type": kind, "Content-Length": str(len(body)), "ETag": "e"}
         answer = requests.Response()
         answer.status_code, answer.request, answer.url = status, request, str(request.url)
         answer.headers.update(headers)
@@ -63,8 +66,7 @@ class Network(BaseAdapter):
         session = requests.Session()
         session.trust_env = False
         session.mount("https://", self)
-        network = RequestsTransport(session=session, session_owner=False)
-        return StorageTable("connections", TableService(account, network))
+        return StorageTables(account, RequestsTransport(session=session, session_owner=False)).connections
 
 
 def insert(table: StorageTable) -> object:
@@ -79,11 +81,13 @@ def transaction(table: StorageTable) -> object:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RequestsTransport, "sleep", lambda _self, _duration: None)
+    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, _duration: None)
 
 
 @pytest.mark.parametrize("write", [insert, transaction])
-@pytest.mark.parametrize("outcome", [SILENCE, RESET, (500, "InternalError"), (503, "ServerBusy"), (408, "")], ids=repr)
+@pytest.mark.parametrize(
+    "outcome", [SILENCE, RESET, HALF, UNREAD, (500, "InternalError"), (503, "ServerBusy"), (408, "")], ids=repr
+)
 def test_a_write_without_answer_may_have_happened(write: Callable[[StorageTable], object], outcome: Outcome) -> None:
     """A write is sent once: repeated blindly, it would meet its own success and call it a conflict."""
     network = Network(outcome, (204, ""))
@@ -121,10 +125,16 @@ def test_a_read_bridges_a_short_silence(outcome: Outcome) -> None:
     assert (False, 4) == (refused.value.outcome_unknown, network.sent)
 
 
+def parts(*answers: str) -> str:
+    """Return the answer to a transaction that holds *answers* to its operations."""
+    inner = "".join(f"--c\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {answer}\r\n" for answer in answers)
+    return f"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n{inner}--c--\r\n--b--\r\n"
+
+
 def refusal(status: int, code: str) -> str:
     """Return the answer to a transaction whose second operation was refused."""
     error = {"odata.error": {"code": code, "message": {"lang": "en-US", "value": f"1:{code}"}}}
-    return f"--b\r\n\r\n--c\r\n\r\nHTTP/1.1 {status} No\r\nContent-Type: x\r\n\r\n{json.dumps(error)}\r\n--c--\r\n--b--"
+    return parts(f"{status} No\r\nContent-Type: application/json\r\n\r\n{json.dumps(error)}")
 
 
 @pytest.mark.parametrize(
@@ -148,8 +158,14 @@ def test_a_refused_operation_is_named(status: int, code: str, expected: type[Sto
 
 @pytest.mark.parametrize(
     "answer",
-    [refusal(500, "OperationTimedOut"), "HTTP/1.1 204 No Content\r\nETag: x\r\n\r\n", ""],
-    ids=["500", "half", "empty"],
+    [
+        refusal(500, "OperationTimedOut"),
+        parts("204 No Content\r\nETag: x\r\n\r\n"),
+        refusal(412, "ConditionNotMet")[:60],
+        "HTTP/1.1 204 No Content\r\nETag: x\r\n\r\n",
+        "",
+    ],
+    ids=["500", "one of two", "half", "not in parts", "empty"],
 )
 def test_trouble_within_a_transaction_is_trouble(answer: str) -> None:
     """A 5xx of one part leaves the outcome open, as does an answer that breaks off."""
@@ -194,10 +210,53 @@ def test_a_shared_access_signature_signs() -> None:
 
 def test_a_connection_string_without_key_is_refused() -> None:
     """What cannot sign is told at start, without its text."""
-    with pytest.raises(ValueError, match="MAIL_STORAGE") as refused:
-        TableService(StorageAccount("AccountName=contoso;TableEndpoint=https://secret.example"))
+    with pytest.raises(ValueError, match="Connection string") as refused:
+        StorageTables(StorageAccount("AccountName=contoso;TableEndpoint=https://secret.example"))
 
     assert "secret" not in str(refused.value)
+
+
+def test_time_is_storages_own() -> None:
+    """What was read or written when is told by the answer's head."""
+    expected = datetime(2026, 3, 2, 9, 30, 15, tzinfo=UTC)
+    done = parts(*["204 No Content\r\nETag: x\r\n\r\n"] * 2)
+
+    assert expected == Network((200, "")).table().read("a", "b", "c").storage_time
+    assert expected == Network((404, "TableNotFound")).table().read("a", "b", "c").storage_time
+    assert expected == Network((204, "")).table().commit("a", [Insert("row", {})]).storage_time
+    two: list[Operation] = [Upsert("row", {}), Delete("other")]
+    assert expected == Network((202, done)).table().commit("a", two).storage_time
+
+
+def test_a_table_is_made_on_the_first_write() -> None:
+    """Reads of a table that is not there make none; a write makes it, even where another did so meanwhile."""
+    network = Network((404, "TableNotFound"))
+    assert (None, []) == (network.table().get("a", "row"), network.table().read("a", "b", "c").rows)
+    assert ["GET", "GET"] == [request.method for request in network.seen]
+
+    network = Network((404, "TableNotFound"), (409, "TableAlreadyExists"), (204, ""))
+    assert ["e"] == network.table().commit("a", [Insert("row", {})]).etags
+    assert ["connections", "Tables", "connections"] == [str(r.url).rpartition("/")[2] for r in network.seen]
+
+
+def test_a_lone_delete_of_a_missing_row_is_told() -> None:
+    """The row is named, as in a transaction."""
+    with pytest.raises(RowMissing) as refused:
+        Network((404, "ResourceNotFound")).table().commit("a", [Delete("gone")])
+
+    assert "gone" == refused.value.key
+
+
+def test_an_insert_wants_nothing_back() -> None:
+    """An answer does not repeat the row, alone or in a transaction."""
+    network = Network((204, ""), (202, parts(*["204 No Content\r\nETag: x\r\n\r\n"] * 2)))
+    table = network.table()
+    table.commit("a", [Insert("row", {})])
+    table.commit("a", [Insert("row", {}), Insert("other", {})])
+
+    alone, both = network.seen
+    assert "return-no-content" == alone.headers["Prefer"]
+    assert 2 == str(both.body).count("Prefer: return-no-content")
 
 
 def test_what_only_a_fault_of_ours_can_cause_is_no_storage_error() -> None:
@@ -209,28 +268,3 @@ def test_what_only_a_fault_of_ours_can_cause_is_no_storage_error() -> None:
 
     assert 1 == network.sent
     assert "hidden-value" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("vault", "host"),
-    [
-        ("https://x.vault.azure.net", "contoso.table.core.windows.net"),
-        ("https://x.vault.usgovcloudapi.net", "contoso.table.core.usgovcloudapi.net"),
-        ("https://x.vault.azure.cn", "contoso.table.core.chinacloudapi.cn"),
-    ],
-)
-def test_an_account_by_name_lies_in_the_vaults_cloud(vault: str, host: str) -> None:
-    """With an account name alone, the cloud is that of the vault."""
-    environment = {
-        "MAIL_STORAGE__accountName": "contoso",
-        "KEY_VAULT_URL": vault,
-        "PUBLIC_BASE_URL": "https://m.example",
-    }
-    account = StorageAccount.of(Settings.from_environment(environment), None)
-
-    assert f"https://{host}" == account.url("table")
-
-
-def test_a_connection_string_does_not_show() -> None:
-    """An account's text, in a traceback say, holds no key."""
-    assert "bm8gcmVhbCBrZXk" not in repr(replace(ACCOUNT, name="contoso"))

@@ -1,0 +1,90 @@
+"""Received mail: lists, single mails and their content for administrators, and signed links for receivers."""
+
+from urllib.parse import quote
+
+import azure.functions as func
+
+from functions.replies import answer, json_reply
+from functions.requests import Request
+from shared.errors import FieldFault, InvalidRequest
+from shared.receipts import ReceiptStatus
+from shared.received import Content, Received, receipt_view
+from shared.settings import Settings
+
+# Stored mail is a stranger's: no browser may take it for a page of ours, run anything in it, or keep it.
+_CONTENT_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def blueprint(received: Received, settings: Settings) -> func.Blueprint:
+    """Return the routes of this area."""
+    bp = func.Blueprint()
+    _views(bp, received, settings)
+    _contents(bp, received, settings)
+    return bp
+
+
+def _views(bp: func.Blueprint, received: Received, settings: Settings) -> None:
+    @bp.function_name("received_list")
+    @bp.route("connections/{id}/received", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+    def list_all(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            page = received.page(request.route("id"), request.limit(), request.query("cursor"), _status(request))
+            return json_reply({"data": [receipt_view(item) for item in page.items], "next_cursor": page.next_cursor})
+
+        return answer(req, settings, handle)
+
+    @bp.function_name("received_get")
+    @bp.route("received/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+    def get(req: func.HttpRequest) -> func.HttpResponse:
+        return answer(req, settings, lambda request: json_reply(received.view(request.route("id"))))
+
+    @bp.function_name("received_redeliver")
+    @bp.route("received/{id}/redeliver", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+    def redeliver(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            request.admin_write()
+            return json_reply(receipt_view(received.redeliver(request.route("id"))), 202)
+
+        return answer(req, settings, handle)
+
+
+def _contents(bp: func.Blueprint, received: Received, settings: Settings) -> None:
+    @bp.function_name("received_raw")
+    @bp.route("received/{id}/raw", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+    def raw(req: func.HttpRequest) -> func.HttpResponse:
+        return answer(req, settings, lambda request: content_reply(received.raw(request.route("id"))))
+
+    @bp.function_name("received_attachment")
+    @bp.route("received/{id}/attachments/{n}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+    def attachment(req: func.HttpRequest) -> func.HttpResponse:
+        return answer(
+            req, settings, lambda request: content_reply(received.attachment(request.route("id"), request.route("n")))
+        )
+
+    @bp.function_name("content_get")
+    @bp.route("content/{token}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    def linked(req: func.HttpRequest) -> func.HttpResponse:
+        return answer(req, settings, lambda request: content_reply(received.linked(request.route("token"))))
+
+
+def content_reply(content: Content) -> func.HttpResponse:
+    """Return stored bytes as a file to save, whatever they say they are."""
+    name = quote(content.name.replace("/", "_").replace("\\", "_"), safe="")
+    headers = {**_CONTENT_HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+    return func.HttpResponse(content.content, mimetype="application/octet-stream", headers=headers)
+
+
+def _status(request: Request) -> ReceiptStatus | None:
+    text = request.query("status")
+    if not text:
+        return None
+    try:
+        return ReceiptStatus(text)
+    except ValueError:
+        message = f"status must be one of {', '.join(status.value for status in ReceiptStatus)}"
+        raise InvalidRequest(message, [FieldFault("?status", "unknown", message)]) from None

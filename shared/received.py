@@ -1,0 +1,210 @@
+"""Received mail as its readers see it: lists, one mail with its parsed view, its bytes, and delivering it again."""
+
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from shared.connections import connection_key
+from shared.content_links import RAW, read_link, well_formed
+from shared.errors import Code, Conflict, FieldFault, Gone, InvalidRequest, NotFound
+from shared.events import attachment_view, message_view
+from shared.identifiers import is_connection_id, shard_of, split_receipt_id
+from shared.mail import Attachment
+from shared.paging import Page, after
+from shared.ports import Blobs, Clock, Table, Tables, Upsert, Wakeups
+from shared.receipts import (
+    DELIVER,
+    VIEWED,
+    Receipt,
+    ReceiptStatus,
+    Work,
+    public_id,
+    read_receipt,
+    receipt_key,
+)
+from shared.schedule import DELIVER as DELIVER_KIND
+from shared.schedule import QUEUES, DueRow, Wakeup
+from shared.stored_mail import read_mail
+
+MOST_SCANNED = 1000
+DELIVER_AFTER = timedelta(minutes=2)
+_NO_RECEIPT = "There is no such mail. GET connections/{id}/received lists those there are."
+_EXPIRED = "The content of this mail is not stored any more."
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A receipt with the connection it belongs to."""
+
+    connection_id: str
+    receipt: Receipt
+
+    @property
+    def id(self) -> str:
+        """The receipt's public id."""
+        return public_id(self.connection_id, self.receipt.hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes to hand out, with the *name* that a saved file gets."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+
+class Received:
+    """Reads received mail and has it delivered again; *link_key* checks links, *clock* says whether they still hold."""
+
+    def __init__(
+        self, tables: Tables, blobs: Blobs, wakeups: Wakeups, link_key: Callable[[], bytes], base_url: str, clock: Clock
+    ) -> None:
+        self._connections = tables.connections
+        self._receipts = tables.receipts
+        self._blobs = blobs
+        self._wakeups = wakeups
+        self._link_key = link_key
+        self._base_url = base_url
+        self._clock = clock
+
+    def page(self, connection_id: str, limit: int, cursor: str, status: ReceiptStatus | None) -> Page[Found]:
+        """
+        Return received mail of a connection, newest first, all or of one *status*.
+
+        A page may be short, even empty, where many others had to be passed over; only the missing cursor ends the list.
+        Raises `NotFound`, and `InvalidRequest` for a foreign cursor.
+        """
+        self._require_connection(connection_id)
+        prefix = f"v|{status.value}|" if status in VIEWED and status is not None else "d|"
+        first = _first_key(prefix, cursor)
+        rows = self._receipts.read(connection_id, first, f"{prefix}~", MOST_SCANNED if status else limit + 1).rows
+        found: list[Found] = []
+        for number, row in enumerate(rows):
+            receipt = _get(self._receipts, connection_id, row.key.rpartition("|")[2])
+            if receipt is not None and status in (None, receipt.status):
+                found.append(Found(connection_id, receipt))
+            if len(found) == limit:
+                return Page(found, _cursor(row.key) if number + 1 < len(rows) else None)
+        return Page(found, _cursor(rows[-1].key) if status and len(rows) == MOST_SCANNED else None)
+
+    def get(self, receipt_id: str) -> Found:
+        """Return a receipt. Raises `NotFound`."""
+        named = split_receipt_id(receipt_id)
+        receipt = _get(self._receipts, *named) if named else None
+        if named is None or receipt is None:
+            raise NotFound(_NO_RECEIPT)
+        return Found(named[0], receipt)
+
+    def view(self, receipt_id: str) -> dict[str, Any]:
+        """Return a mail with its parsed view, which is None where its content is not stored (any more)."""
+        found = self.get(receipt_id)
+        mail = read_mail(self._blobs, found.receipt)
+        place = f"{self._base_url}/api/received/{found.id}"
+        shown = receipt_view(found)
+        if mail is None:
+            return {**shown, "content": "not_stored", "message": None, "raw_url": None, "attachments": []}
+        attachments = [
+            {**attachment_view(item), "url": f"{place}/attachments/{number}"}
+            for number, item in enumerate(mail.attachments)
+        ]
+        parsed = {"parsed": mail.parsed.value, "parsed_reason": mail.reason}
+        message = message_view(mail)
+        return {**shown, **parsed, "content": "stored", "message": message, "raw_url": f"{place}/raw"} | {
+            "attachments": attachments
+        }
+
+    def raw(self, receipt_id: str) -> Content:
+        """Return a mail's MIME. Raises `NotFound`, `Gone`."""
+        found = self.get(receipt_id)
+        mime = self._blobs.get(found.receipt.blob) if found.receipt.blob else None
+        if mime is None:
+            raise Gone(_EXPIRED)
+        return Content("message.eml", mime)
+
+    def attachment(self, receipt_id: str, number: str) -> Content:
+        """Return the attachment of this *number*, counted from 0. Raises `NotFound`, `Gone`."""
+        mail = read_mail(self._blobs, self.get(receipt_id).receipt)
+        if mail is None:
+            raise Gone(_EXPIRED)
+        if not number.isdecimal() or not number.isascii() or len(number) > 4 or int(number) >= len(mail.attachments):
+            raise NotFound("The mail has no attachment of this number. Its parsed view lists those there are.")
+        item: Attachment = mail.attachments[int(number)]
+        return Content(item.name or f"attachment-{number}", item.content)
+
+    def linked(self, token: str) -> Content:
+        """
+        Return what a signed link names. Raises `NotFound` for a forged one, `Gone` for one that has ended.
+
+        A malformed token costs no call to storage or vault.
+        """
+        link = read_link(self._link_key(), token) if well_formed(token) else None
+        if link is None:
+            raise NotFound("There is no such link.")
+        place = f"{self._base_url}/api/inbox/{link.receipt_id}"
+        url = f"{place}/raw" if link.part == RAW else f"{place}/attachments/{link.part}"
+        if self._clock().timestamp() >= link.expires:
+            raise Gone(f"This link has ended. GET {url} with the connection's receive token.", Code.LINK_EXPIRED)
+        return self.raw(link.receipt_id) if link.part == RAW else self.attachment(link.receipt_id, link.part)
+
+    def redeliver(self, receipt_id: str) -> Found:
+        """
+        Have a mail delivered once more, with the same id and the same bytes. Raises `NotFound`, `Conflict`.
+
+        The due row comes first, so that the work is found even if nobody is woken.
+        """
+        found = self.get(receipt_id)
+        connection_id, receipt = found.connection_id, found.receipt
+        self._require_connection(connection_id)
+        if not receipt.blob:
+            raise Conflict("The content of this mail is not stored, so there is nothing to deliver.")
+        key = receipt_key(receipt.hash)
+        now = self._receipts.read(connection_id, key, f"{key}~", 1).storage_time
+        due = DueRow(now + DELIVER_AFTER, DELIVER_KIND, connection_id)
+        self._connections.commit(shard_of(connection_id), [Upsert(due.key, due.values)])
+        self._receipts.commit(connection_id, [Work(DELIVER, now, receipt.hash).insert()])
+        self._wakeups.put(QUEUES[DELIVER_KIND], Wakeup(DELIVER_KIND, connection_id).to_body())
+        return found
+
+    def _require_connection(self, connection_id: str) -> None:
+        known = is_connection_id(connection_id)
+        if not known or self._connections.get(shard_of(connection_id), connection_key(connection_id)) is None:
+            raise NotFound("There is no such connection. GET connections lists those there are.")
+
+
+def receipt_view(found: Found) -> dict[str, Any]:
+    """Return a receipt as answers show it."""
+    receipt = found.receipt
+    plain = asdict(replace(receipt, graph_id="", blob=""))
+    hidden = ("hash", "graph_id", "blob", "mailbox")
+    shown = {name: value for name, value in plain.items() if name not in hidden}
+    return {
+        "id": found.id,
+        "connection_id": found.connection_id,
+        **shown,
+        "status": receipt.status.value,
+        "received_at": receipt.received_at or None,
+        "delivered_at": receipt.delivered_at or None,
+    }
+
+
+def _get(table: Table, connection_id: str, message_hash: str) -> Receipt | None:
+    row = table.get(connection_id, receipt_key(message_hash))
+    return read_receipt(row.values) if row is not None else None
+
+
+def _first_key(prefix: str, cursor: str) -> str:
+    """Return the least key after the one that *cursor* stands for."""
+    last = after(cursor)
+    if not last:
+        return prefix
+    if not last.startswith(prefix) or not re.fullmatch(r"[0-9A-Za-z|_-]{1,200}", last):
+        message = "cursor must be the next_cursor of an earlier page of this list"
+        raise InvalidRequest(message, [FieldFault("?cursor", "not_a_cursor", message)])
+    return f"{last}-"
+
+
+def _cursor(key: str) -> str:
+    return base64.urlsafe_b64encode(key.encode()).decode()

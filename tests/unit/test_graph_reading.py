@@ -1,0 +1,161 @@
+"""What is asked of Graph to read mail, and what its answers become."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.adapters.graph_http import GraphHttp
+from shared.adapters.graph_reading import HttpGraphReading
+from shared.errors import ItemFault, OutOfSync, Throttled
+from shared.ports import GraphMailbox, Listed, Placed
+
+MAILBOX = GraphMailbox("https://graph.microsoft.com", "5e0f", lambda fresh: "t")
+MESSAGE = {
+    "@odata.type": "#microsoft.graph.message",
+    "id": "AAk1",
+    "receivedDateTime": "2026-11-22T07:00:00Z",
+    "subject": "Invoice 42",
+    "from": {"emailAddress": {"name": "Ann", "address": "ann@contoso.example"}},
+    "internetMessageId": "<m1@contoso.example>",
+    "isDraft": False,
+    "singleValueExtendedProperties": [{"id": "Long 0xe08", "value": "12345"}],
+}
+
+
+class Wire:
+    """Answers by *handle* and keeps what was asked."""
+
+    def __init__(self, handle: Callable[[httpx.Request], httpx.Response]) -> None:
+        self.asked: list[httpx.Request] = []
+        self.handle = handle
+        self.reading = HttpGraphReading(GraphHttp(httpx.Client(transport=httpx.MockTransport(self._answer))))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        return self.handle(request)
+
+
+def page(**changes: Any) -> httpx.Response:
+    """Return a delta page with one message."""
+    return httpx.Response(
+        200, json={"value": [MESSAGE], "@odata.deltaLink": "https://graph.microsoft.com/d", **changes}
+    )
+
+
+def test_a_walk_asks_for_created_mail_with_its_size_and_immutable_ids() -> None:
+    """No filter, ever: a filtered delta falls silent after 5,000 messages."""
+    wire = Wire(lambda _: page())
+    found = wire.reading.first_page(MAILBOX, "AAF", 100)
+    (asked,) = wire.asked
+    assert asked.url.path == "/v1.0/users/5e0f/mailFolders/AAF/messages/delta"
+    assert (asked.url.params["changeType"], "$filter" in asked.url.params) == ("created", False)
+    assert asked.headers["prefer"] == 'IdType="ImmutableId", odata.maxpagesize=100'
+    assert found.messages == [
+        Listed(
+            "AAk1",
+            received_at="2026-11-22T07:00:00Z",
+            subject="Invoice 42",
+            sender="ann@contoso.example",
+            internet_message_id="<m1@contoso.example>",
+            size=12345,
+        )
+    ]
+    assert (found.next_link, found.delta_link) == ("", "https://graph.microsoft.com/d")
+
+
+def test_a_server_that_refuses_the_size_is_asked_without_it() -> None:
+    """Unknown sizes cost streaming, not the walk."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if "$expand" in request.url.params:
+            return httpx.Response(400, json={"error": {"code": "ErrorInvalidUrlQuery"}})
+        return page(value=[{"id": "x"}])
+
+    assert Wire(handle).reading.first_page(MAILBOX, "AAF", 10).messages == [Listed("x")]
+
+
+def test_a_folder_that_is_gone_is_not_asked_for_twice() -> None:
+    """A 404 is the folder's fault and has nothing to do with the size."""
+    wire = Wire(lambda _: httpx.Response(404, json={"error": {"code": "ErrorItemNotFound"}}))
+    with pytest.raises(ItemFault):
+        wire.reading.first_page(MAILBOX, "AAF", 10)
+    assert len(wire.asked) == 1
+
+
+def test_links_are_followed_as_they_are() -> None:
+    """Options are part of the link; the preferences must be sent again."""
+    wire = Wire(lambda _: page(value=[], **{"@odata.nextLink": "https://graph.microsoft.com/n"}))
+    found = wire.reading.next_page(MAILBOX, "https://graph.microsoft.com/v1.0/x?$skiptoken=s", 50)
+    assert str(wire.asked[0].url) == "https://graph.microsoft.com/v1.0/x?$skiptoken=s"
+    assert wire.asked[0].headers["prefer"] == 'IdType="ImmutableId", odata.maxpagesize=50'
+    assert (found.messages, found.next_link, found.delta_link) == ([], "https://graph.microsoft.com/n", "")
+
+
+def test_a_forgotten_link_is_out_of_sync() -> None:
+    """410 means: walk anew."""
+    wire = Wire(lambda _: httpx.Response(410, json={"error": {"code": "SyncStateNotFound"}}))
+    with pytest.raises(OutOfSync):
+        wire.reading.next_page(MAILBOX, "https://graph.microsoft.com/v1.0/x", 50)
+
+
+@pytest.mark.parametrize(
+    ("item", "listed"),
+    [
+        ({"id": "x", "@removed": {"reason": "deleted"}}, Listed("x", removed=True)),
+        ({"id": "x", "isDraft": True, "from": None, "subject": None}, Listed("x", is_draft=True)),
+        ({"id": "x", "from": {"emailAddress": {"name": "n"}}}, Listed("x")),
+        ({"id": "x", "singleValueExtendedProperties": [{"id": "Long 0x0E08", "value": "x"}]}, Listed("x")),
+    ],
+)
+def test_odd_items_are_listed_as_far_as_they_go(item: dict[str, Any], listed: Listed) -> None:
+    """Removed ones, drafts, and mail without a sender."""
+    assert Wire(lambda _: page(value=[item, "no item"])).reading.first_page(MAILBOX, "f", 1).messages == [listed]
+
+
+def test_contents_come_by_one_batch_each_its_own() -> None:
+    """Every sub-request bears the preference; a fault is its message's alone."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        responses = [
+            {"id": "0", "status": 200, "body": base64.b64encode(b"MIME").decode()},
+            {"id": "1", "status": 429, "headers": {"Retry-After": "2"}, "body": {"error": {"code": "TooManyRequests"}}},
+        ]
+        return httpx.Response(200, json={"responses": responses})
+
+    wire = Wire(handle)
+    found = wire.reading.contents(MAILBOX, ["a", "b"])
+    assert found["a"] == b"MIME"
+    assert isinstance(found["b"], Throttled)
+    assert json.loads(wire.asked[0].content)["requests"][1] == {
+        "id": "1",
+        "method": "GET",
+        "url": "/users/5e0f/messages/b/$value",
+        "headers": {"Prefer": 'IdType="ImmutableId"'},
+    }
+
+
+@pytest.mark.parametrize(
+    ("action", "method", "url", "body"),
+    [
+        ("read", "PATCH", "/users/5e0f/messages/a", {"isRead": True}),
+        ("move", "POST", "/users/5e0f/messages/a/move", {"destinationId": "f"}),
+    ],
+)
+def test_marks_and_moves_go_by_batch(action: str, method: str, url: str, body: dict[str, Any]) -> None:
+    """Bodies of sub-requests need their content type."""
+    wire = Wire(lambda _: httpx.Response(200, json={"responses": [{"id": "0", "status": 200, "body": {}}]}))
+    assert wire.reading.apply(MAILBOX, action, ["a"], "f") == {"a": None}
+    (asked,) = json.loads(wire.asked[0].content)["requests"]
+    assert (asked["method"], asked["url"], asked["body"]) == (method, url, body)
+    assert asked["headers"]["Content-Type"] == "application/json"
+
+
+def test_places_are_looked_up_by_batch() -> None:
+    """Where a message lies and whether it is read, before a change is repeated."""
+    body = {"id": "a", "parentFolderId": "f", "isRead": True}
+    wire = Wire(lambda _: httpx.Response(200, json={"responses": [{"id": "0", "status": 200, "body": body}]}))
+    assert wire.reading.placed(MAILBOX, ["a"]) == {"a": Placed("f", is_read=True)}

@@ -1,0 +1,38 @@
+"""Where the storage account lies, and what holds for every call to it."""
+
+import pytest
+
+from shared.adapters.storage_account import StorageAccount, transport
+from shared.settings import Settings
+
+
+def test_every_call_has_our_timeouts() -> None:
+    """A client's own timeouts never reach a transport that was made outside it, so the transport has them."""
+    config = transport().connection_config
+
+    assert (5, 20) == (config.timeout, config.read_timeout)
+
+
+@pytest.mark.parametrize(
+    ("vault", "host"),
+    [
+        ("https://x.vault.azure.net", "contoso.table.core.windows.net"),
+        ("https://x.vault.usgovcloudapi.net", "contoso.table.core.usgovcloudapi.net"),
+        ("https://x.vault.azure.cn", "contoso.table.core.chinacloudapi.cn"),
+    ],
+)
+def test_an_account_by_name_lies_in_the_vaults_cloud(vault: str, host: str) -> None:
+    """With an account name alone, the cloud is that of the vault."""
+    environment = {
+        "MAIL_STORAGE__accountName": "contoso",
+        "KEY_VAULT_URL": vault,
+        "PUBLIC_BASE_URL": "https://m.example",
+    }
+    account = StorageAccount.of(Settings.from_environment(environment), None)
+
+    assert f"https://{host}" == account.url("table")
+
+
+def test_a_connection_string_does_not_show() -> None:
+    """An account's text, in a traceback say, holds no key."""
+    assert "bm8gcmVhbCBrZXk" not in repr(StorageAccount("AccountName=contoso;AccountKey=bm8gcmVhbCBrZXk=", "contoso"))
