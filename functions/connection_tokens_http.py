@@ -8,8 +8,8 @@ import azure.functions as func
 from functions.connections_bodies import CreateToken
 from functions.replies import answer, created, json_reply, no_content
 from functions.requests import Request
-from shared.connection_lists import ConnectionLists
-from shared.connection_tokens import ConnectionToken, ConnectionTokens
+from shared.connection_admin.lists import ConnectionLists
+from shared.connection_admin.tokens import ConnectionToken, ConnectionTokens
 from shared.errors import FieldFault, InvalidRequest
 from shared.paging import page_of
 from shared.settings import Settings

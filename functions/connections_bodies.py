@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from functions.requests import Body
-from shared.connection_changes import FIXED
-from shared.connection_rules import AskedAction, NewConnection
+from shared.connection_admin.changes import FIXED
+from shared.connection_admin.rules import AskedAction, NewConnection
 from shared.connections import Action, Destination, Direction
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]

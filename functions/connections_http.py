@@ -8,11 +8,11 @@ from functions.connections_bodies import ChangeConnection, CreateConnection
 from functions.credentials_http import if_match
 from functions.replies import answer, created, json_reply, no_content
 from functions.requests import Request
-from shared.connection_changes import ConnectionChanges
-from shared.connection_creation import ConnectionCreation
-from shared.connection_lists import ConnectionLists
-from shared.connection_tokens import ConnectionTokens
-from shared.connection_views import Shown, view
+from shared.connection_admin.changes import ConnectionChanges
+from shared.connection_admin.creation import ConnectionCreation
+from shared.connection_admin.lists import ConnectionLists
+from shared.connection_admin.tokens import ConnectionTokens
+from shared.connection_admin.views import Shown, view
 from shared.settings import Settings
 from shared.signing import Signing
 

@@ -9,7 +9,7 @@ import azure.functions as func
 from functions.consent_pages import problem_page, result_page, start_page
 from functions.pages import style
 from functions.requests import Request
-from shared.consent import Consent, Trip
+from shared.consent.trip import Consent, Trip
 from shared.errors import MailgrantError
 from shared.settings import Settings
 

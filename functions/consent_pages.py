@@ -6,7 +6,7 @@ import azure.functions as func
 
 from functions.pages import render
 from functions.replies import html_reply, status_of
-from shared.consent import Outcome
+from shared.consent.trip import Outcome
 from shared.credentials import Credential
 from shared.errors import MailgrantError
 from shared.grants import SETTLED, GrantStatus, sentence

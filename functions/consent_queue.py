@@ -4,7 +4,7 @@ import json
 
 import azure.functions as func
 
-from shared.consent import Consent
+from shared.consent.trip import Consent
 from shared.grant_checks import GrantChecks
 from shared.schedule import QUEUES, STATE, Wakeup
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from functions.grants_http import grant_view
 from functions.replies import answer, created, json_reply, no_content
 from functions.requests import Body, Request
-from shared.connection_views import fault_view
-from shared.consent_links import ConsentLinks
+from shared.connection_admin.views import fault_view
+from shared.consent.links import ConsentLinks
 from shared.credential_admin import CredentialAdmin
 from shared.credentials import AuthMethod, Credential, GrantType, NewCredential
 from shared.errors import Conflict

@@ -4,7 +4,7 @@ import json
 
 import azure.functions as func
 
-from shared.deliver import Deliver
+from shared.deliver.run import Deliver
 from shared.schedule import DELIVER, QUEUES, Wakeup
 
 

@@ -4,7 +4,7 @@ import json
 
 import azure.functions as func
 
-from shared.fetch import Fetch
+from shared.fetch.run import Fetch
 from shared.schedule import FETCH, QUEUES, Wakeup
 
 

@@ -6,7 +6,7 @@ import azure.functions as func
 
 from functions.replies import answer, json_reply, no_content
 from functions.requests import Request
-from shared.connection_views import fault_view
+from shared.connection_admin.views import fault_view
 from shared.grant_admin import GrantAdmin
 from shared.grant_checks import GrantChecks
 from shared.grants import Grant, sentence

@@ -10,7 +10,8 @@ import azure.functions as func
 
 from functions.requests import Request
 from shared import errors
-from shared.errors import Code, Fault, InvalidRequest, MailgrantError, StorageError, TooMany
+from shared.codes import Code
+from shared.errors import Fault, InvalidRequest, MailgrantError, StorageError, TooMany
 from shared.settings import Settings
 
 log = logging.getLogger("mailgrant.http")

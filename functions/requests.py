@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.errors import Code, FieldFault, InvalidRequest, Refused, TooLarge
+from shared.codes import Code
+from shared.errors import FieldFault, InvalidRequest, Refused, TooLarge
 from shared.identifiers import new_ulid
 from shared.settings import Settings
 
@@ -56,7 +57,9 @@ class Request:
         """Return the body as JSON; raises `InvalidRequest` (400) or `TooLarge`."""
         content = self.raw.get_body()
         if len(content) > MAX_BODY_BYTES:
-            detail = "The body is over 8 MB. Put large files into storage with POST /api/uploads and name them by upload_id."
+            detail = (
+                "The body is over 8 MB. Put large files into storage with POST /api/uploads and name them by upload_id."
+            )
             raise TooLarge(detail)
         try:
             return json.loads(content)

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from localcloud.certificates import make_certificates
-from localcloud.control import control_app
-from localcloud.entra import entra_app
-from localcloud.entra_tokens import TokenIssuer
-from localcloud.gateway import (
+from localcloud.control.app import control_app
+from localcloud.entra.app import entra_app
+from localcloud.entra.tokens import TokenIssuer
+from localcloud.gateway.certificates import make_certificates
+from localcloud.gateway.proxy import (
     CERTIFICATE_HOSTS,
     GRAPH_HOST,
     LOGIN_HOSTS,
@@ -29,10 +29,10 @@ from localcloud.gateway import (
     loopback_socket,
     port_of,
 )
-from localcloud.key_vault import VaultService
+from localcloud.gateway.tls_server import HostDispatcher, QuietServer, make_server
 from localcloud.managed_identity import IdentityEndpoint
 from localcloud.seeds import SEEDS
-from localcloud.tls_server import HostDispatcher, QuietServer, make_server
+from localcloud.vault.app import VaultService
 from localcloud.world import World
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def graph_mail(world: World, issuer: TokenIssuer) -> MailServices:
     """Return the Graph mail simulator for *world*."""
     # Imported late: mail is the heaviest part, and a test of the rest can do without.
     from localcloud.graph import control_routes, graph_app, uploads_app  # noqa: PLC0415
-    from localcloud.mailboxes import Mailboxes  # noqa: PLC0415
+    from localcloud.mail.mailboxes import Mailboxes  # noqa: PLC0415
 
     mailboxes = Mailboxes(world)
     graph, uploads = graph_app(world, mailboxes, issuer), uploads_app(world, mailboxes)

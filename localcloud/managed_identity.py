@@ -9,14 +9,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from localcloud.effects import Answering, answer
-from localcloud.entra_grants import RESOURCES
+from localcloud.entra.grants import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
 
-    from localcloud.entra_tokens import TokenIssuer
+    from localcloud.entra.tokens import TokenIssuer
     from localcloud.world import ManagedIdentity, World
 
 _API_VERSION = "2019-08-01"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from localcloud.administrator import Administrator
 from localcloud.browser import Browser
 from localcloud.children import ReservedPort
-from localcloud.client import ControlClient
+from localcloud.control.client import ControlClient
 from localcloud.environment import create_storage, product_environment
 from localcloud.processes import HostProcess, start_azurite, start_cloud
 from localcloud.receiver import Receiver

@@ -49,7 +49,9 @@ class Story:
         organisation = Organisation(domain, name)
         control = self.stack.control
         organisation.tenant = str(control.add_tenant(domain, name)["id"])
-        control.add_user(domain, organisation.address("admin"), "Ada Admin", administrator_roles=["global_administrator"])
+        control.add_user(
+            domain, organisation.address("admin"), "Ada Admin", administrator_roles=["global_administrator"]
+        )
         for person in people:
             control.add_user(domain, organisation.address(person), f"{person.capitalize()} of {name}")
         return organisation
@@ -152,7 +154,9 @@ class Story:
     def post_message(self, token: str, message: dict[str, Any], key: str = "") -> httpx.Response:
         """Ask for a send, as a webhook does; *key* is the idempotency key."""
         headers = {"Authorization": f"Bearer {token}"} | ({"Idempotency-Key": key} if key else {})
-        return httpx.post(f"{self.stack.host.url}/api/messages", json=message, headers=headers, trust_env=False, timeout=30)
+        return httpx.post(
+            f"{self.stack.host.url}/api/messages", json=message, headers=headers, trust_env=False, timeout=30
+        )
 
     def upload(self, token: str, name: str, content: bytes) -> str:
         """Put a large file into storage and return its upload id."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from localcloud.azurite import Azurite
 from localcloud.children import ChildError, ReservedPort
-from localcloud.client import ControlClient
+from localcloud.control.client import ControlClient
 from localcloud.environment import create_storage, product_environment
 from localcloud.processes import CloudProcess, HostProcess, start_azurite, start_cloud, start_host
 

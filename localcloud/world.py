@@ -2,7 +2,7 @@
 What the simulated Microsoft cloud consists of: tenants, people, app registrations, consent, faults and counters.
 
 Every simulated service reads and changes this one object; the control endpoint is the only other writer.
-Mail itself lives in `localcloud.mailboxes`.
+Mail itself lives in `localcloud.mail.mailboxes`.
 """
 
 from __future__ import annotations

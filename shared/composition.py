@@ -19,16 +19,16 @@ from shared.adapters.table_storage import open_tables
 from shared.adapters.upload_links import StorageUploadLinks
 from shared.adapters.webhooks import GuardedWebhooks, signature
 from shared.audit import Audit
-from shared.connection_changes import ConnectionChanges
-from shared.connection_creation import ConnectionCreation
-from shared.connection_lists import ConnectionLists
-from shared.connection_tokens import ConnectionTokens
-from shared.consent import Consent
-from shared.consent_links import ConsentLinks
+from shared.connection_admin.changes import ConnectionChanges
+from shared.connection_admin.creation import ConnectionCreation
+from shared.connection_admin.lists import ConnectionLists
+from shared.connection_admin.tokens import ConnectionTokens
+from shared.consent.links import ConsentLinks
+from shared.consent.trip import Consent
 from shared.credential_admin import CredentialAdmin
-from shared.deliver import Deliver
+from shared.deliver.run import Deliver
 from shared.events import EventMaker
-from shared.fetch import Fetch
+from shared.fetch.run import Fetch
 from shared.grant_admin import GrantAdmin
 from shared.grant_checks import GrantChecks
 from shared.grants import Pace
@@ -123,9 +123,7 @@ def compose(settings: Settings) -> Services:
         accept=Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc),
         drain=Drain(turns, tables.outbox, blobs, wakeups, tokens, sending, _periods(settings)),
         entries=Entries(tables.outbox, now_utc),
-        received=Received(
-            tables, blobs.received, wakeups, signing.link_key, settings.public_base_url, now_utc
-        ),
+        received=Received(tables, blobs.received, wakeups, signing.link_key, settings.public_base_url, now_utc),
         uploads=uploads,
         tick=Tick(tables, wakeups, now_utc),
         poison=Poison(tables, now_utc),

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from shared.audit import Audit
 from shared.clouds import CLOUDS
-from shared.connection_rows import members
+from shared.codes import Code
+from shared.connection_admin.rows import members
 from shared.credentials import Credential, NewCredential, examine, expiry_faults, promoted, secret_faults
 from shared.errors import (
-    Code,
     CredentialFault,
     Fault,
     FieldFault,

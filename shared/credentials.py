@@ -7,7 +7,8 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from shared.clouds import CLOUDS, Cloud, cloud_of_login_host
-from shared.errors import Code, FieldFault, RecordedFault
+from shared.codes import Code
+from shared.errors import FieldFault, RecordedFault
 from shared.identifiers import is_guid
 from shared.times import from_text
 

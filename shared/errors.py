@@ -1,5 +1,5 @@
 """
-Every error of the product, in one tree split by what the caller can do, and every problem code in one enum.
+Every error of the product, in one tree split by what the caller can do.
 
 MailgrantError
 ├── InvalidRequest        the request has faults; `faults` names each (422, or 400 for what is no JSON)
@@ -27,81 +27,8 @@ MailgrantError
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 
-
-class Code(StrEnum):
-    """Stable codes of every problem that a caller or an administrator can meet."""
-
-    INVALID_JSON = "invalid_json"
-    INVALID_REQUEST = "invalid_request"
-    NOT_FOUND = "not_found"
-    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
-    REQUEST_NOT_MARKED = "request_not_marked"
-    FOREIGN_HOST = "foreign_host"
-    TOKEN_MISSING = "token_missing"  # noqa: S105 - a problem code
-    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a problem code
-    RATE_LIMITED = "rate_limited"
-    STALE_VERSION = "stale_version"
-    CONFLICT = "conflict"
-    CREDENTIAL_IN_USE = "credential_in_use"
-    GRANT_IN_USE = "grant_in_use"
-    FOLDER_IN_USE = "folder_in_use"
-    WORK_PENDING = "work_pending"
-    NOTHING_TO_AUTHORIZE = "nothing_to_authorize"
-    GRANT_NOT_USABLE = "grant_not_usable"
-    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
-    NOT_CANCELLABLE = "not_cancellable"
-    BODY_TOO_LARGE = "body_too_large"
-    MESSAGE_EXCEEDS_MAILBOX_LIMIT = "message_exceeds_mailbox_limit"
-    LINK_EXPIRED = "link_expired"
-    CONTENT_EXPIRED = "content_expired"
-    SECRET_ID_INSTEAD_OF_VALUE = "secret_id_instead_of_value"  # noqa: S105 - a problem code
-    V1_ENDPOINT = "v1_endpoint"
-    PERSONAL_ACCOUNTS_UNSUPPORTED = "personal_accounts_unsupported"
-    UNKNOWN_CLOUD = "unknown_cloud"
-    STATE_UNKNOWN = "state_unknown"
-    STATE_EXPIRED = "state_expired"
-    STATE_REPLAYED = "state_replayed"
-    COOKIE_MISSING = "cookie_missing"
-    TICKET_UNKNOWN = "ticket_unknown"
-    CONSENT_CANCELLED = "consent_cancelled"
-    CONSENT_REFUSED = "consent_refused"
-    CONSENT_INCOMPLETE = "consent_incomplete"
-    WRONG_TENANT = "wrong_tenant"
-    SECRET_WRONG = "secret_wrong"  # noqa: S105 - a problem code
-    SECRET_EXPIRED = "secret_expired"  # noqa: S105 - a problem code
-    ASSERTION_REFUSED = "assertion_refused"
-    VAULT_UNAVAILABLE = "vault_unavailable"
-    VAULT_REFUSED = "vault_refused"
-    CREDENTIAL_REFUSED = "credential_refused"
-    APP_NOT_CONSENTED = "app_not_consented"
-    APP_DISABLED = "app_disabled"
-    TENANT_UNKNOWN = "tenant_unknown"
-    WRONG_CLOUD = "wrong_cloud"
-    ROLES_MISSING = "roles_missing"
-    SIGN_IN_UNAVAILABLE = "sign_in_unavailable"
-    GRAPH_UNAVAILABLE = "graph_unavailable"
-    GRAPH_THROTTLED = "graph_throttled"
-    GRAPH_REFUSED = "graph_refused"
-    SYNC_STATE_LOST = "sync_state_lost"
-    MAILBOX_NOT_FOUND = "mailbox_not_found"
-    MAILBOX_NOT_ENABLED = "mailbox_not_enabled"
-    MAILBOX_ACCESS_DENIED = "mailbox_access_denied"
-    FOLDER_NOT_FOUND = "folder_not_found"
-    MESSAGE_NOT_FOUND = "message_not_found"
-    SEND_AS_DENIED = "send_as_denied"
-    SENDING_QUOTA_EXCEEDED = "sending_quota_exceeded"
-    MESSAGE_REFUSED = "message_refused"
-    DRAFT_REMOVED = "draft_removed"
-    OUTCOME_UNKNOWN = "outcome_unknown"
-    NOT_SENT_IN_TIME = "not_sent_in_time"
-    NEVER_ATTEMPTED = "never_attempted"
-    DESTINATION_REFUSED = "destination_refused"
-    DESTINATION_UNREACHABLE = "destination_unreachable"
-    DESTINATION_FORBIDDEN = "destination_forbidden"
-    STORAGE_UNAVAILABLE = "storage_unavailable"
-    INTERNAL_ERROR = "internal_error"
+from shared.codes import Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +72,7 @@ class InvalidRequest(MailgrantError):
 
     code = Code.INVALID_REQUEST
 
-    def __init__(
-        self, detail: str, faults: Sequence[FieldFault] = (), code: Code | None = None
-    ) -> None:
+    def __init__(self, detail: str, faults: Sequence[FieldFault] = (), code: Code | None = None) -> None:
         super().__init__(detail, code)
         self.faults = tuple(faults)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.connections import Connection
 from shared.content_links import RAW, ContentLink, expiry_of, make_link
-from shared.mail import Attachment, Mail
+from shared.mail.parsed import Attachment, Mail
 from shared.receipts import Receipt, public_id
 
 MESSAGE_RECEIVED = "mailgrant.message.received"

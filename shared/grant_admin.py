@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from shared.audit import Audit
-from shared.connection_rows import members
-from shared.errors import Code, NotFound, RowChanged
+from shared.codes import Code
+from shared.connection_admin.rows import members
+from shared.errors import NotFound, RowChanged
 from shared.grants import Grant
 from shared.ports import Clock, Tables
 from shared.refusals import refuse_in_use

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.errors import Code, Fault, GrantFault, RecordedFault
+from shared.codes import Code
+from shared.errors import Fault, GrantFault, RecordedFault
 from shared.times import from_text, to_text
 
 REQUIRED_ROLES = ("Mail.ReadWrite", "Mail.Send", "User.Read.All")

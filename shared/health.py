@@ -61,7 +61,9 @@ class Health:
     def _storage(self) -> tuple[str, float | None, dict[str, int]]:
         try:
             row = self.tables.credentials.get(TICK_PARTITION, TICK_KEY)
-            poison = {f"{queue}-poison": self.queues.length(f"{queue}-poison") for queue in sorted(set(QUEUES.values()))}
+            poison = {
+                f"{queue}-poison": self.queues.length(f"{queue}-poison") for queue in sorted(set(QUEUES.values()))
+            }
         except StorageError:
             return "unavailable", None, {}
         return "ok", _age(self.clock(), str(row.values["at"])) if row else None, poison

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from shared.codes import Code
 from shared.connections import connection_key
 from shared.content_links import RAW, read_link, well_formed
-from shared.errors import Code, Conflict, FieldFault, Gone, InvalidRequest, NotFound
+from shared.errors import Conflict, FieldFault, Gone, InvalidRequest, NotFound
 from shared.events import attachment_view, message_view
 from shared.identifiers import is_connection_id, shard_of, split_receipt_id
-from shared.mail import Attachment
+from shared.mail.parsed import Attachment
 from shared.paging import Page, after
 from shared.ports import Blobs, Clock, Table, Tables, Upsert, Wakeups
 from shared.receipts import (

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared.errors import Code, Conflict, FieldFault, InvalidRequest
+from shared.codes import Code
+from shared.errors import Conflict, FieldFault, InvalidRequest
 
 _SHOWN_CONNECTIONS = 20
 

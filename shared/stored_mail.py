@@ -1,7 +1,7 @@
 """How stored mail is read again: whole where it is small, its headers alone where it is large."""
 
-from shared.mail import Mail
-from shared.mail_parsing import MAX_HEADER_BYTES, MAX_WHOLE_BYTES, parse, parse_head
+from shared.mail.parsed import Mail
+from shared.mail.parsing import MAX_HEADER_BYTES, MAX_WHOLE_BYTES, parse, parse_head
 from shared.ports import Blobs
 from shared.receipts import Receipt
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from shared.codes import Code
 from shared.credentials import Credential, promoted
 from shared.errors import (
-    Code,
     CredentialFault,
     Fault,
     GrantFault,

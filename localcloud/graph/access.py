@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localcloud.entra_tokens import TokenIssuer, TokenRejected
+from localcloud.entra.tokens import TokenIssuer, TokenRejected
 from localcloud.graph.calls import Caller
-from localcloud.mail_errors import MailError
+from localcloud.mail.errors import MailError
 
 if TYPE_CHECKING:
     from localcloud.graph.calls import Operation
     from localcloud.graph.wire import Request
-    from localcloud.mailbox_store import Mailbox
-    from localcloud.mailboxes import Mailboxes
+    from localcloud.mail.mailboxes import Mailboxes
+    from localcloud.mail.store import Mailbox
     from localcloud.world import User, World
 
 AUDIENCES = ("https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000")

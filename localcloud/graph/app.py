@@ -12,14 +12,14 @@ from localcloud.graph.engine import DIAGNOSTIC, GraphEngine, record, sleep_laten
 from localcloud.graph.errors import error_reply
 from localcloud.graph.faulting import perform
 from localcloud.graph.wire import Reply, Request
-from localcloud.mail_errors import MailError, bad_request
+from localcloud.mail.errors import MailError, bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from localcloud.entra_tokens import TokenIssuer
+    from localcloud.entra.tokens import TokenIssuer
     from localcloud.graph.attachment_sessions import UploadSession
-    from localcloud.mailboxes import Mailboxes
+    from localcloud.mail.mailboxes import Mailboxes
     from localcloud.world import World
 
     Message = MutableMapping[str, Any]

@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from localcloud.delivery import check_size
 from localcloud.graph.attachments import editable
 from localcloud.graph.wire import Reply, Request, context
-from localcloud.mail_errors import MailError, bad_request
-from localcloud.mail_fields import timestamp
-from localcloud.mail_message import Attachment
-from localcloud.mailbox_store import identifier
-from localcloud.mime_parse import MimeAttachment
+from localcloud.mail.delivery import check_size
+from localcloud.mail.errors import MailError, bad_request
+from localcloud.mail.fields import timestamp
+from localcloud.mail.message import Attachment
+from localcloud.mail.mime_parse import MimeAttachment
+from localcloud.mail.store import identifier
 
 if TYPE_CHECKING:
     from localcloud.graph.calls import Call
-    from localcloud.mail_message import Message
-    from localcloud.mailbox_store import Mailbox
-    from localcloud.mailboxes import Mailboxes
+    from localcloud.mail.mailboxes import Mailboxes
+    from localcloud.mail.message import Message
+    from localcloud.mail.store import Mailbox
 
 OUTLOOK_ROOT = "https://outlook.office.com"
 MIN_SIZE = 2_097_152  # measured; smaller files must be posted (facts, section 4.2)

@@ -9,12 +9,12 @@ from localcloud.graph.drafts import new_attachment
 from localcloud.graph.message_input import read_attachment
 from localcloud.graph.rendering import attachment_json
 from localcloud.graph.wire import GRAPH_ROOT, Reply, context
-from localcloud.mail_errors import MailError, bad_request, item_not_found
+from localcloud.mail.errors import MailError, bad_request, item_not_found
 
 if TYPE_CHECKING:
     from localcloud.graph.calls import Call
-    from localcloud.mail_fields import Json
-    from localcloud.mail_message import Attachment, Message
+    from localcloud.mail.fields import Json
+    from localcloud.mail.message import Attachment, Message
 
 # The largest body that POST attachments was measured to take (facts, section 4.2).
 MAX_POSTED_BYTES = 3_145_611

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from localcloud.graph.message_input import decode_base64
 from localcloud.graph.wire import Reply, Request
-from localcloud.mail_errors import bad_request
+from localcloud.mail.errors import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

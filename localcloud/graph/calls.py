@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from localcloud.mail_errors import item_not_found
+from localcloud.mail.errors import item_not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from localcloud.graph.delta_states import DeltaStates
     from localcloud.graph.wire import Reply, Request
-    from localcloud.mail_message import Message
-    from localcloud.mailbox_store import Folder, Mailbox
-    from localcloud.mailboxes import Mailboxes
+    from localcloud.mail.mailboxes import Mailboxes
+    from localcloud.mail.message import Message
+    from localcloud.mail.store import Folder, Mailbox
     from localcloud.world import Tenant
 
 

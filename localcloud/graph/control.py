@@ -10,17 +10,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from localcloud.mail_errors import MailError
-from localcloud.mail_fields import timestamp
+from localcloud.mail.errors import MailError
+from localcloud.mail.fields import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
 
-    from localcloud.mail_message import Message
-    from localcloud.mailbox_store import Folder, Mailbox
-    from localcloud.mailboxes import Mailboxes
+    from localcloud.mail.mailboxes import Mailboxes
+    from localcloud.mail.message import Message
+    from localcloud.mail.store import Folder, Mailbox
     from localcloud.world import World
 
 

@@ -17,12 +17,12 @@ from localcloud.graph.message_lists import chosen
 from localcloud.graph.odata import message_view, order, page_size, parsed_filter
 from localcloud.graph.rendering import message_json
 from localcloud.graph.wire import GRAPH_ROOT, Reply, context
-from localcloud.mail_errors import bad_request
+from localcloud.mail.errors import bad_request
 
 if TYPE_CHECKING:
     from localcloud.graph.calls import Call
-    from localcloud.mail_fields import Json
-    from localcloud.mailbox_store import Change, Folder
+    from localcloud.mail.fields import Json
+    from localcloud.mail.store import Change, Folder
 
 _FILTERED_LIMIT = 5000
 _CHANGE_TYPES = ("created", "updated", "deleted")

@@ -12,12 +12,12 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localcloud.mail_errors import MailError
+from localcloud.mail.errors import MailError
 
 if TYPE_CHECKING:
     from localcloud.graph.filters import Node
     from localcloud.graph.odata import MessageView
-    from localcloud.mailbox_store import Folder, Mailbox
+    from localcloud.mail.store import Folder, Mailbox
 
 KEPT_GENERATIONS = 3
 _PADDING = "A" * 300  # real tokens are long; whoever stores them must cope

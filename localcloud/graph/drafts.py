@@ -9,18 +9,18 @@ from localcloud.graph.message_input import decode_base64, read_message
 from localcloud.graph.messages import single
 from localcloud.graph.rendering import message_id
 from localcloud.graph.wire import GRAPH_ROOT, Reply
-from localcloud.mail_errors import bad_request
-from localcloud.mail_fields import conversation_id
-from localcloud.mail_message import Attachment, Message
-from localcloud.mailbox_store import identifier
-from localcloud.mime_compose import header_names
+from localcloud.mail.errors import bad_request
+from localcloud.mail.fields import conversation_id
+from localcloud.mail.message import Attachment, Message
+from localcloud.mail.mime_compose import header_names
+from localcloud.mail.store import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     from localcloud.graph.calls import Call
-    from localcloud.mime_parse import MimeAttachment
+    from localcloud.mail.mime_parse import MimeAttachment
 
 _BAD_MIME = "Invalid base64 string for MIME content."
 

@@ -19,14 +19,14 @@ from localcloud.graph.errors import error_reply
 from localcloud.graph.faulting import perform
 from localcloud.graph.operations import build_router
 from localcloud.graph.rendering import preference_applied
-from localcloud.mail_errors import MailError, bad_request
+from localcloud.mail.errors import MailError, bad_request
 
 if TYPE_CHECKING:
-    from localcloud.entra_tokens import TokenIssuer
+    from localcloud.entra.tokens import TokenIssuer
     from localcloud.graph.calls import Operation
     from localcloud.graph.wire import Reply, Request
-    from localcloud.mailbox_store import Mailbox
-    from localcloud.mailboxes import Mailboxes
+    from localcloud.mail.mailboxes import Mailboxes
+    from localcloud.mail.store import Mailbox
     from localcloud.world import World
 
 _VERSIONS = ("v1.0", "beta")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from localcloud.graph.wire import Reply
 
 if TYPE_CHECKING:
-    from localcloud.mail_errors import MailError
+    from localcloud.mail.errors import MailError
 
 
 def envelope(code: str, message: str, moment: float, request_id: str, client_request_id: str) -> dict[str, Any]:

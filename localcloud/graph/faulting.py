@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from localcloud.graph.errors import envelope
 from localcloud.graph.wire import Reply
-from localcloud.mail_errors import MailError
+from localcloud.mail.errors import MailError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.graph.filters import TEXT_FUNCTIONS, AnyOf, Comparison, Logical, Node
-from localcloud.mail_errors import MailError, bad_request
+from localcloud.mail.errors import MailError, bad_request
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<string>'(?:[^']|'')*')"

@@ -8,12 +8,12 @@ from urllib.parse import quote, urlencode
 from localcloud.graph.odata import page_size, skip_count
 from localcloud.graph.rendering import folder_json
 from localcloud.graph.wire import GRAPH_ROOT, Reply, context
-from localcloud.mail_errors import bad_request
+from localcloud.mail.errors import bad_request
 
 if TYPE_CHECKING:
     from localcloud.graph.calls import Call
-    from localcloud.mail_fields import Json
-    from localcloud.mailbox_store import Folder
+    from localcloud.mail.fields import Json
+    from localcloud.mail.store import Folder
 
 _PROPERTIES = (
     "id",

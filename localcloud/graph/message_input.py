@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from localcloud.mail_errors import MailError, bad_request
-from localcloud.mail_fields import Json
-from localcloud.mail_message import canonical_property_id
-from localcloud.mime_parse import MimeAttachment
+from localcloud.mail.errors import MailError, bad_request
+from localcloud.mail.fields import Json
+from localcloud.mail.message import canonical_property_id
+from localcloud.mail.mime_parse import MimeAttachment
 
 _MAX_HEADERS = 5
 _RECIPIENT_LISTS = ("toRecipients", "ccRecipients", "bccRecipients", "replyTo")

@@ -19,15 +19,15 @@ from localcloud.graph.odata import (
 )
 from localcloud.graph.rendering import INTERNET_HEADERS, extended_value, message_json
 from localcloud.graph.wire import GRAPH_ROOT, Reply, context
-from localcloud.mail_errors import bad_request
-from localcloud.mail_fields import timestamp
+from localcloud.mail.errors import bad_request
+from localcloud.mail.fields import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from localcloud.graph.calls import Call
-    from localcloud.mail_fields import Json
-    from localcloud.mail_message import Message
+    from localcloud.mail.fields import Json
+    from localcloud.mail.message import Message
 
 EXTENDED_PROPERTIES = "singlevalueextendedproperties"
 _TIMES = frozenset(("receivedDateTime", "sentDateTime", "createdDateTime", "lastModifiedDateTime"))

@@ -9,11 +9,11 @@ from localcloud.graph.message_input import ANY_TIME, DRAFT_ONLY, read_message
 from localcloud.graph.odata import message_view
 from localcloud.graph.rendering import message_json
 from localcloud.graph.wire import Reply, context
-from localcloud.mail_errors import MailError, bad_request
+from localcloud.mail.errors import MailError, bad_request
 
 if TYPE_CHECKING:
     from localcloud.graph.calls import Call
-    from localcloud.mail_message import Message
+    from localcloud.mail.message import Message
 
 
 _CONTENT = frozenset(("toRecipients", "ccRecipients", "bccRecipients", "from", "sender", "importance"))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from localcloud.graph.filter_parser import parse_filter
 from localcloud.graph.filters import Comparison, Node, comparisons, paths
-from localcloud.mail_errors import MailError, bad_request
-from localcloud.mail_message import canonical_property_id
+from localcloud.mail.errors import MailError, bad_request
+from localcloud.mail.message import canonical_property_id
 
 if TYPE_CHECKING:
     from localcloud.graph.wire import Request

@@ -6,15 +6,15 @@ import base64
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from localcloud.mail_fields import Json, plain_text, timestamp
+from localcloud.mail.fields import Json, plain_text, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from localcloud.graph.odata import MessageView
     from localcloud.graph.wire import Request
-    from localcloud.mail_message import Attachment, Message
-    from localcloud.mailbox_store import Folder, Mailbox
+    from localcloud.mail.message import Attachment, Message
+    from localcloud.mail.store import Folder, Mailbox
     from localcloud.world import User
 
 _ATTACHMENT_OVERHEAD = 306  # Exchange's size counts more than the content

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localcloud.mail_errors import MailError, bad_request
+from localcloud.mail.errors import MailError, bad_request
 
 if TYPE_CHECKING:
     from localcloud.graph.calls import Operation

@@ -5,19 +5,19 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from localcloud.delivery import submit
 from localcloud.graph.drafts import draft_from_json, draft_from_mime, new_attachment
 from localcloud.graph.message_input import read_message
 from localcloud.graph.messages import single
 from localcloud.graph.wire import Reply
-from localcloud.mail_errors import MailError, bad_request
-from localcloud.mail_fields import addresses_in, recipients
+from localcloud.mail.delivery import submit
+from localcloud.mail.errors import MailError, bad_request
+from localcloud.mail.fields import addresses_in, recipients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from localcloud.graph.calls import Call
-    from localcloud.mail_message import Message
+    from localcloud.mail.message import Message
 
 
 def send_draft(call: Call) -> Reply:

@@ -9,12 +9,12 @@ from localcloud.graph.filters import matches
 from localcloud.graph.odata import page_size, parsed_filter, selected
 from localcloud.graph.rendering import user_json
 from localcloud.graph.wire import GRAPH_ROOT, Reply, context
-from localcloud.mail_errors import MailError, bad_request
+from localcloud.mail.errors import MailError, bad_request
 
 if TYPE_CHECKING:
     from localcloud.graph.calls import Call
     from localcloud.graph.wire import Request
-    from localcloud.mail_fields import Json
+    from localcloud.mail.fields import Json
 
 _DEFAULT_PROPERTIES = (
     "businessPhones", "displayName", "givenName", "id", "jobTitle", "mail", "mobilePhone", "officeLocation",

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from localcloud.mail_errors import bad_request
+from localcloud.mail.errors import bad_request
 
 JSON_TYPE = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 GRAPH_ROOT = "https://graph.microsoft.com"

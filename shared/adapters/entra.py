@@ -15,7 +15,8 @@ import msal
 from shared.adapters.entra_errors import fault_of
 from shared.adapters.graph_wire import retry_after_seconds
 from shared.adapters.http_client import deadline_after
-from shared.errors import Code, Fault, Throttled, Unreachable
+from shared.codes import Code
+from shared.errors import Fault, Throttled, Unreachable
 from shared.identifiers import is_guid
 from shared.ports import AccessToken
 

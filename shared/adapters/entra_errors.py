@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import Code, CredentialFault, Fault, GrantFault, Microsoft, Unreachable
+from shared.codes import Code
+from shared.errors import CredentialFault, Fault, GrantFault, Microsoft, Unreachable
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from typing import Any
 
 from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_wire import quoted
-from shared.errors import Code, ItemFault
+from shared.codes import Code
+from shared.errors import ItemFault
 from shared.ports import Folder, GraphMailbox, Person
 
 PAGE_SIZE = 100

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared import errors
-from shared.errors import Code, Fault, Microsoft
+from shared.codes import Code
+from shared.errors import Fault, Microsoft
 
 PROVES_REFUSAL = frozenset({400, 401, 403, 404, 411, 413, 429})
 """Statuses after which the effect cannot have happened."""

@@ -5,7 +5,8 @@ from typing import Any
 
 from shared.adapters.graph_http import CALL_SECONDS, GraphHttp
 from shared.adapters.graph_wire import IMMUTABLE_IDS, SubAnswer, SubRequest, quoted
-from shared.errors import Code, Fault, ItemFault
+from shared.codes import Code
+from shared.errors import Fault, ItemFault
 from shared.ports import DeltaPage, GraphMailbox, Listed, Placed
 
 # PR_MESSAGE_SIZE; the message resource has no size of its own (MS-OXPROPS 2.807).

@@ -8,7 +8,8 @@ from typing import Any
 from shared.adapters.graph_http import CALL_SECONDS, GraphHttp
 from shared.adapters.graph_uploads import put_chunks
 from shared.adapters.graph_wire import IMMUTABLE_IDS, quoted, retry_after_seconds
-from shared.errors import Code, ItemFault, Unreachable
+from shared.codes import Code
+from shared.errors import ItemFault, Unreachable
 from shared.ports import Attachment, Found, GraphMailbox
 
 _PREFER = {"Prefer": IMMUTABLE_IDS}

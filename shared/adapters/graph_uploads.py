@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.adapters.graph_http import GraphAnswer, GraphHttp
-from shared.errors import Code, GrantFault, ItemFault, MailboxFault, OutOfSync, Unreachable
+from shared.codes import Code
+from shared.errors import GrantFault, ItemFault, MailboxFault, OutOfSync, Unreachable
 
 CHUNK_BYTES = 10 * 320 * 1024  # under the 4 MB that Outlook asks for
 

@@ -8,7 +8,8 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
-from shared.errors import Code, CredentialFault, Microsoft
+from shared.codes import Code
+from shared.errors import CredentialFault, Microsoft
 from shared.settings import Settings
 
 # Every call is safe to repeat: a second put makes one more version, of which only the returned one is ever read.

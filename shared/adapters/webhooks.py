@@ -13,7 +13,8 @@ import standardwebhooks
 
 from shared.adapters.graph_wire import retry_after_seconds
 from shared.adapters.http_client import PoolTransport, client_over, deadline_after, pool
-from shared.errors import Code, Fault
+from shared.codes import Code
+from shared.errors import Fault
 from shared.ports import Answer
 
 CONNECT_SECONDS = 10.0

@@ -9,7 +9,8 @@ looked for before it may be sent again.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.errors import Code, RecordedFault
+from shared.codes import Code
+from shared.errors import RecordedFault
 from shared.outbox.work import Move, Periods, Phase, Status, Work
 from shared.times import from_text, to_text
 

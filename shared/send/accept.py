@@ -10,19 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from shared.codes import Code
 from shared.compose.message import Outgoing
 from shared.compose.mime import MIME_BYTES, compose, encoded_bytes
 from shared.connections import Connection, Direction
-from shared.errors import (
-    Code,
-    Conflict,
-    FieldFault,
-    InvalidRequest,
-    NotFound,
-    RowExists,
-    RowMissing,
-    StorageUnavailable,
-)
+from shared.errors import Conflict, FieldFault, InvalidRequest, NotFound, RowExists, RowMissing, StorageUnavailable
 from shared.identifiers import new_entry_id
 from shared.outbox import moves
 from shared.outbox.rows import Entry, KeyUse, entry_key, key_hash, key_key, listed, short_subject

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+from shared.codes import Code
 from shared.connections import Back
 from shared.errors import (
-    Code,
     CredentialFault,
     Fault,
     GrantFault,

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.codes import Code
 from shared.compose.message import Address, File, Outgoing
 from shared.compose.mime import Envelope, compose
 from shared.connections import Connection
-from shared.errors import Code, Fault, ItemFault, StorageError
+from shared.errors import Fault, ItemFault, StorageError
 from shared.outbox.rows import ulid_of
 from shared.outbox.work import Work
 from shared.ports import Attachment, BlobStore, Found, GraphMailbox, GraphSending

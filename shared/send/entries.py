@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from shared.errors import Code, Conflict, FieldFault, InvalidRequest, NotFound
+from shared.codes import Code
+from shared.errors import Conflict, FieldFault, InvalidRequest, NotFound
 from shared.identifiers import is_ulid, split_entry_id
 from shared.outbox import moves
 from shared.outbox.rows import (

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.errors import Code, RecordedFault
+from shared.codes import Code
+from shared.errors import RecordedFault
 from shared.outbox import moves
 from shared.outbox.work import Phase, Status, Work
 from shared.send.storing import Held, Writer

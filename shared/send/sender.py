@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.codes import Code
 from shared.connections import Back
-from shared.errors import Code, CredentialFault, Fault, GrantFault, ItemFault, MailboxFault, RecordedFault, Throttled
+from shared.errors import CredentialFault, Fault, GrantFault, ItemFault, MailboxFault, RecordedFault, Throttled
 from shared.outbox import moves
 from shared.outbox.work import Periods, Phase, Status, Work
 from shared.send.drafting import Drafting

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from shared.codes import Code
 from shared.compose.message import File
 from shared.compose.mime import encoded_bytes
 from shared.connections import Connection
-from shared.errors import Code, FieldFault, InvalidRequest, NotFound, TooLarge
+from shared.errors import FieldFault, InvalidRequest, NotFound, TooLarge
 from shared.identifiers import is_ulid, new_ulid
 from shared.outbox.rows import Upload, upload_key
 from shared.ports import Clock, Insert, Table, UploadLinks

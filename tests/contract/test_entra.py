@@ -11,7 +11,8 @@ from localcloud.world import Fault, World
 from shared.adapters.entra import MsalEntra, unverified_claims
 from shared.adapters.entra_errors import MEANINGS, fault_of
 from shared.adapters.http_client import environment_client
-from shared.errors import Code, CredentialFault, GrantFault, MailgrantError, Throttled, Unreachable
+from shared.codes import Code
+from shared.errors import CredentialFault, GrantFault, MailgrantError, Throttled, Unreachable
 from shared.ports import AccessToken, Entra
 from tests.fakes.entra import ALL_ROLES, MemoryEntra
 

@@ -5,7 +5,8 @@ import pytest
 
 from shared.adapters.graph_directory import HttpGraphDirectory
 from shared.adapters.graph_http import GraphHttp
-from shared.errors import Code, GrantFault, ItemFault, MailboxFault
+from shared.codes import Code
+from shared.errors import GrantFault, ItemFault, MailboxFault
 from shared.ports import Folder, GraphMailbox
 from tests.localcloud.graph_cast import GraphScene
 

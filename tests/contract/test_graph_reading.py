@@ -7,7 +7,8 @@ import pytest
 
 from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_reading import HttpGraphReading
-from shared.errors import Code, Fault, ItemFault, MailboxFault, OutOfSync, Throttled
+from shared.codes import Code
+from shared.errors import Fault, ItemFault, MailboxFault, OutOfSync, Throttled
 from shared.ports import DeltaPage, GraphMailbox, Placed
 from tests.localcloud.graph_cast import GraphScene
 

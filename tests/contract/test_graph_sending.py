@@ -14,9 +14,10 @@ import pytest
 
 from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_sending import GraphSender
+from shared.codes import Code
 from shared.compose.message import Address, File, Outgoing
 from shared.compose.mime import Envelope, compose
-from shared.errors import Code, ItemFault, Unreachable
+from shared.errors import ItemFault, Unreachable
 from shared.ports import Attachment, GraphMailbox, GraphSending
 from tests.fakes import MovableClock
 from tests.fakes.exchange import MemoryExchange

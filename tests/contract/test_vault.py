@@ -8,7 +8,8 @@ from azure.identity import ManagedIdentityCredential
 from localcloud.cloud import LocalCloud
 from localcloud.world import Fault
 from shared.adapters.key_vault import KeyVault, open_vault
-from shared.errors import Code, CredentialFault
+from shared.codes import Code
+from shared.errors import CredentialFault
 from tests.contract.conftest import settings_for
 from tests.fakes import MemoryVault
 

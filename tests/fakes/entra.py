@@ -4,7 +4,8 @@ import threading
 from dataclasses import dataclass, field
 from itertools import count
 
-from shared.errors import Code, CredentialFault, GrantFault, Microsoft
+from shared.codes import Code
+from shared.errors import CredentialFault, GrantFault, Microsoft
 from shared.ports import AccessToken
 from tests.fakes.failures import Failures
 

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import TypeVar
 
-from shared.errors import Code, Fault, ItemFault, Unreachable
+from shared.codes import Code
+from shared.errors import Fault, ItemFault, Unreachable
 from shared.ports import Attachment, Clock, Found, GraphMailbox
 
 Result = TypeVar("Result")

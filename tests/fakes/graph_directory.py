@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from shared.errors import Code, ItemFault, MailboxFault
+from shared.codes import Code
+from shared.errors import ItemFault, MailboxFault
 from shared.ports import Folder, GraphMailbox, Person
 from tests.fakes.failures import Failures
 

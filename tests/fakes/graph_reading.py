@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.errors import Code, Fault, ItemFault, OutOfSync
+from shared.codes import Code
+from shared.errors import Fault, ItemFault, OutOfSync
 from shared.ports import DeltaPage, GraphMailbox, Listed, Placed
 from tests.fakes.failures import Failures
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from shared.connections import Connection, Direction, Run, box_key, connection_key, run_key
 from shared.errors import Fault
-from shared.fetch import Fetch, FetchLimits
+from shared.fetch.run import Fetch, FetchLimits
 from shared.identifiers import box_hash, new_connection_id, shard_of
 from shared.ports import GraphMailbox, Insert, Update
 from shared.receipts import Receipt, hash_of, read_receipt

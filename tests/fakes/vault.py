@@ -4,7 +4,8 @@ import re
 import threading
 from itertools import count
 
-from shared.errors import Code, CredentialFault
+from shared.codes import Code
+from shared.errors import CredentialFault
 from tests.fakes.failures import Failures
 
 _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")

@@ -8,7 +8,8 @@ import pytest
 
 from functions import connection_tokens_http, connections_http, consent_queue, credentials_http, grants_http
 from functions.connections_http import ConnectionUseCases
-from shared.errors import Code, CredentialFault
+from shared.codes import Code
+from shared.errors import CredentialFault
 from shared.signing import Signing
 from tests.fakes.entra import ALL_ROLES
 from tests.scenes.administration import BOX, CLIENT_ID, CONTOSO, SECRET, Administration

@@ -109,7 +109,12 @@ def test_a_forged_tenant_is_refused(story: Story, organisation: Organisation, co
 
 @pytest.mark.parametrize(
     "query",
-    ["", "?state=nonsense&tenant=x&admin_consent=True", "?admin_consent=True&error=access_denied", "?error=access_denied"],
+    [
+        "",
+        "?state=nonsense&tenant=x&admin_consent=True",
+        "?admin_consent=True&error=access_denied",
+        "?error=access_denied",
+    ],
 )
 def test_a_callback_out_of_nowhere_shows_a_page_that_helps(story: Story, query: str) -> None:
     """Unknown or missing state: an error page in words, nothing changed, no server error."""

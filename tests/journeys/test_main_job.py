@@ -44,7 +44,10 @@ def test_new_mail_is_fetched_on_request(story: Story, consented: Organisation) -
     story.stack.admin.post(f"connections/{connection['id']}/fetch")
     wait_until(
         "all are delivered",
-        lambda: all(item["status"] == "delivered" for item in story.stack.admin.get(f"connections/{connection['id']}/received")["data"]),
+        lambda: all(
+            item["status"] == "delivered"
+            for item in story.stack.admin.get(f"connections/{connection['id']}/received")["data"]
+        ),
     )
     assert 3 == len(received())
 

@@ -60,7 +60,9 @@ def test_unknown_ids_are_not_found(story: Story) -> None:
 def test_bad_addresses_are_named_and_nothing_is_sent(story: Story, consented: Organisation) -> None:
     """Each bad recipient is named by its place."""
     _, token = story.connect_outgoing(consented, "ann")
-    answer = story.post_message(token, {"to": ["no address", "ok@example.com\r\nBcc: x@y.example"], "subject": "x", "text": "x"})
+    answer = story.post_message(
+        token, {"to": ["no address", "ok@example.com\r\nBcc: x@y.example"], "subject": "x", "text": "x"}
+    )
 
     assert 422 == answer.status_code
     assert {"/to/0", "/to/1"} <= {fault["pointer"][:5] for fault in answer.json()["errors"]}

@@ -19,7 +19,7 @@ from localcloud.world import GLOBAL_ADMINISTRATOR, Registration, Tenant, User, W
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from localcloud.entra_tokens import TokenIssuer
+    from localcloud.entra.tokens import TokenIssuer
 
 START = 1_800_000_000.0
 CALLBACK = "https://mailgrant.example/consent/callback"

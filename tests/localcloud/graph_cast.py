@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
-from localcloud.entra_tokens import TokenIssuer
+from localcloud.entra.tokens import TokenIssuer
 from localcloud.graph import control_routes, graph_app, uploads_app
-from localcloud.mailboxes import Mailboxes
+from localcloud.mail.mailboxes import Mailboxes
 from localcloud.world import GRAPH_APP_ROLES, Fault, Registration, World
 
 START = 1_760_000_000.0

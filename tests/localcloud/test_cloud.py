@@ -19,9 +19,9 @@ import msal
 import pytest
 import requests
 
-from localcloud.client import ControlClient
 from localcloud.cloud import LocalCloud, add_arguments
-from localcloud.gateway import loopback_socket, port_of
+from localcloud.control.client import ControlClient
+from localcloud.gateway.proxy import loopback_socket, port_of
 from tests.localcloud.conftest import echo_mail
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from localcloud.client import ControlClient
+from localcloud.control.client import ControlClient
 from localcloud.world import GLOBAL_ADMINISTRATOR
 
 if TYPE_CHECKING:

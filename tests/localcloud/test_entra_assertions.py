@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from localcloud.entra_clients import certificate_thumbprint
+from localcloud.entra.clients import certificate_thumbprint
 from tests.localcloud.token_requests import BEARER, LOGIN, ask, claims_of
 
 if TYPE_CHECKING:

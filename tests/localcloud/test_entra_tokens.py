@@ -5,7 +5,7 @@ from __future__ import annotations
 import jwt
 import pytest
 
-from localcloud.entra_tokens import GRAPH_AUDIENCES, VAULT_AUDIENCE, TokenIssuer, TokenRejected
+from localcloud.entra.tokens import GRAPH_AUDIENCES, VAULT_AUDIENCE, TokenIssuer, TokenRejected
 from localcloud.world import Registration, Tenant, World
 
 NOW = 1_800_000_000.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from localcloud.gateway import Gateway, is_simulated, loopback_socket, port_of
+from localcloud.gateway.proxy import Gateway, is_simulated, loopback_socket, port_of
 
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from localcloud.graph.filter_parser import parse_filter
 from localcloud.graph.filters import AnyOf, Comparison, Logical, Node, comparisons, matches, paths
-from localcloud.mail_errors import MailError
+from localcloud.mail.errors import MailError
 
 OPERATORS = ("eq", "ne", "gt", "ge", "lt", "le")
 NAMES = ("subject", "from/emailAddress/address", "isRead", "receivedDateTime")

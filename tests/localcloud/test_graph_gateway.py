@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from localcloud.cloud import LocalCloud
-from localcloud.entra_tokens import TokenIssuer
+from localcloud.entra.tokens import TokenIssuer
 from localcloud.world import GRAPH_APP_ROLES, Fault, Registration, World
 
 pytestmark = pytest.mark.enable_socket

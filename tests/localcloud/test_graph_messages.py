@@ -3,7 +3,7 @@
 import hashlib
 from urllib.parse import quote
 
-from localcloud.mailboxes import Mailboxes
+from localcloud.mail.mailboxes import Mailboxes
 from tests.localcloud.graph_cast import IMMUTABLE, MARKER, START, GraphScene, mail
 
 ANN = "/users/ann@contoso.example"

@@ -7,9 +7,9 @@ from email.policy import default
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.mail_fields import addresses_in, fields_of_mail
-from localcloud.mime_compose import Composition, append_attachments, change_headers, compose, split_message
-from localcloud.mime_parse import MimeAttachment, parse_mime, read_header
+from localcloud.mail.fields import addresses_in, fields_of_mail
+from localcloud.mail.mime_compose import Composition, append_attachments, change_headers, compose, split_message
+from localcloud.mail.mime_parse import MimeAttachment, parse_mime, read_header
 from tests.localcloud.graph_cast import GraphScene
 
 BROKEN = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from localcloud.entra_tokens import GRAPH_AUDIENCE, VAULT_AUDIENCE
+from localcloud.entra.tokens import GRAPH_AUDIENCE, VAULT_AUDIENCE
 from localcloud.world import Fault
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from localcloud.entra_tokens import GRAPH_AUDIENCE, TOKEN_EXCHANGE_AUDIENCE
+from localcloud.entra.tokens import GRAPH_AUDIENCE, TOKEN_EXCHANGE_AUDIENCE
 
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud

@@ -6,14 +6,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from shared.audit import Audit
-from shared.connection_changes import ConnectionChanges
-from shared.connection_creation import ConnectionCreation
-from shared.connection_lists import ConnectionLists
-from shared.connection_rules import AskedAction, NewConnection
-from shared.connection_tokens import ConnectionTokens
+from shared.connection_admin.changes import ConnectionChanges
+from shared.connection_admin.creation import ConnectionCreation
+from shared.connection_admin.lists import ConnectionLists
+from shared.connection_admin.rules import AskedAction, NewConnection
+from shared.connection_admin.tokens import ConnectionTokens
 from shared.connections import Connection, Destination, Direction
-from shared.consent import Consent, Trip
-from shared.consent_links import ConsentLinks
+from shared.consent.links import ConsentLinks
+from shared.consent.trip import Consent, Trip
 from shared.credential_admin import CredentialAdmin
 from shared.credentials import AuthMethod, Credential, GrantType, NewCredential
 from shared.grant_admin import GrantAdmin

@@ -2,8 +2,9 @@
 
 import pytest
 
+from shared.codes import Code
 from shared.connections import Connection, Direction
-from shared.errors import Code, Conflict, InvalidRequest, NotFound, Refused
+from shared.errors import Conflict, InvalidRequest, NotFound, Refused
 from shared.identifiers import new_token, new_ulid
 from tests.scenes.administration import Administration
 

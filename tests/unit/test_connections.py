@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from shared.connection_rows import Tombstone, tombstone_key
-from shared.connection_rules import AskedAction, NewConnection, faults_of
-from shared.connection_views import Shown, effective, view
+from shared.codes import Code
+from shared.connection_admin.rows import Tombstone, tombstone_key
+from shared.connection_admin.rules import AskedAction, NewConnection, faults_of
+from shared.connection_admin.views import Shown, effective, view
 from shared.connections import (
     Action,
     Connection,
@@ -20,7 +21,6 @@ from shared.connections import (
     run_key,
 )
 from shared.errors import (
-    Code,
     Conflict,
     CredentialFault,
     GrantFault,

@@ -5,9 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from shared.consent import Trip
+from shared.codes import Code
+from shared.consent.trip import Trip
 from shared.credentials import GrantType
-from shared.errors import Code, Conflict, Gone, MailgrantError, NotFound, Refused, StorageUnavailable
+from shared.errors import Conflict, Gone, MailgrantError, NotFound, Refused, StorageUnavailable
 from shared.grants import GrantStatus
 from shared.identifiers import new_token
 from shared.tickets import new_dated_id, partition_of, state_key

@@ -2,7 +2,8 @@
 
 import pytest
 
-from shared.errors import Code, Conflict, CredentialFault, InvalidRequest, NotFound, PreconditionFailed, Unreachable
+from shared.codes import Code
+from shared.errors import Conflict, CredentialFault, InvalidRequest, NotFound, PreconditionFailed, Unreachable
 from tests.fakes.entra import ALL_ROLES
 from tests.scenes.administration import CONTOSO, SECRET, Administration
 

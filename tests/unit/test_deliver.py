@@ -10,9 +10,10 @@ import pytest
 import standardwebhooks
 
 from shared.adapters.webhooks import signature
+from shared.codes import Code
 from shared.connections import Delivery, Destination, delivery_key, run_key
-from shared.deliver import Deliver
-from shared.errors import Code, CredentialFault, Fault, StorageUnavailable
+from shared.deliver.run import Deliver
+from shared.errors import CredentialFault, Fault, StorageUnavailable
 from shared.events import EventMaker
 from shared.identifiers import receipt_id, shard_of
 from shared.ports import Answer, Insert, Update

@@ -11,8 +11,8 @@ from shared.connections import Connection, Direction
 from shared.content_links import ContentLink, expiry_of, make_link, read_link, well_formed
 from shared.events import EventMaker, for_queue, message_view, to_bytes
 from shared.identifiers import new_connection_id
-from shared.mail import Address, Attachment, Mail
-from shared.mail_parsing import parse
+from shared.mail.parsed import Address, Attachment, Mail
+from shared.mail.parsing import parse
 from shared.receipts import Receipt, ReceiptStatus, public_id
 
 KEY = b"k" * 32

@@ -6,17 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from shared.codes import Code
 from shared.connections import Action, AfterFetch, Direction, Run, box_key, run_key
-from shared.errors import (
-    Code,
-    Fault,
-    GrantFault,
-    MailboxFault,
-    StorageUnavailable,
-    Throttled,
-    Unreachable,
-)
-from shared.fetch import FetchLimits
+from shared.errors import Fault, GrantFault, MailboxFault, StorageUnavailable, Throttled, Unreachable
+from shared.fetch.run import FetchLimits
 from shared.identifiers import shard_of
 from shared.ports import Delete, Insert, Update
 from shared.receipts import ReceiptStatus, hash_of

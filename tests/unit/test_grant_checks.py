@@ -2,8 +2,9 @@
 
 import pytest
 
+from shared.codes import Code
 from shared.credentials import GrantType
-from shared.errors import Code, Conflict, NotFound, StorageUnavailable
+from shared.errors import Conflict, NotFound, StorageUnavailable
 from shared.grants import Grant, GrantStatus
 from shared.ports import Delete
 from shared.registry import PARTITION

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import Code, CredentialFault, Fault, GrantFault, Throttled, Unreachable
+from shared.codes import Code
+from shared.errors import CredentialFault, Fault, GrantFault, Throttled, Unreachable
 from shared.grants import (
     REQUIRED_ROLES,
     USABLE,

@@ -14,7 +14,8 @@ from shared import errors
 from shared.adapters.graph_errors import MEANINGS, fault_of
 from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_wire import SubRequest, retry_after_seconds, url_of
-from shared.errors import Code, Microsoft
+from shared.codes import Code
+from shared.errors import Microsoft
 from shared.ports import GraphMailbox
 
 ROOT = "https://graph.microsoft.com"

@@ -10,7 +10,8 @@ import pytest
 from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_sending import GraphSender
 from shared.adapters.graph_uploads import CHUNK_BYTES
-from shared.errors import Code, Fault, ItemFault, MailboxFault, Throttled, Unreachable
+from shared.codes import Code
+from shared.errors import Fault, ItemFault, MailboxFault, Throttled, Unreachable
 from shared.ports import Attachment, Found, GraphMailbox
 
 MAILBOX = GraphMailbox("https://graph.microsoft.com", "5e0f", lambda fresh: "t2" if fresh else "t1")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared import mail_parsing
-from shared.mail import Address, Automatic, Parsed
-from shared.mail_parsing import parse
+from shared.mail import parsing as mail_parsing
+from shared.mail.parsed import Address, Automatic, Parsed
+from shared.mail.parsing import parse
 
 CORPUS = Path(__file__).parents[2] / "localcloud" / "node_modules" / "@stdlib" / "datasets-spam-assassin" / "data"
 

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from shared.codes import Code
 from shared.compose.message import File, Outgoing
 from shared.connections import Direction
-from shared.errors import Code, Conflict, InvalidRequest, NotFound, StorageUnavailable, TooLarge
+from shared.errors import Conflict, InvalidRequest, NotFound, StorageUnavailable, TooLarge
 from shared.outbox.work import Status
 from shared.schedule import minute_bucket
 from shared.send.accept import Submission, body_hash

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.codes import Code
 from shared.connections import Direction, Run, connection_key, run_key
-from shared.errors import Code, Fault, GrantFault, ItemFault, MailboxFault, StorageUnavailable, Throttled, Unreachable
+from shared.errors import Fault, GrantFault, ItemFault, MailboxFault, StorageUnavailable, Throttled, Unreachable
 from shared.outbox.work import OPEN, Status
 from shared.ports import ANY, Delete, Update
 from shared.rows import decode

@@ -4,7 +4,8 @@ import base64
 
 import pytest
 
-from shared.errors import Code, CredentialFault
+from shared.codes import Code
+from shared.errors import CredentialFault
 from shared.signing import MASTER_KEY_NAME, Signing, hkdf
 from tests.fakes import MemoryTables, MemoryVault, MovableClock
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.errors import Code, CredentialFault, GrantFault, NotFound, Throttled, Unreachable
+from shared.codes import Code
+from shared.errors import CredentialFault, GrantFault, NotFound, Throttled, Unreachable
 from shared.grants import Grant
 from shared.schedule import GRANT
 from shared.tokens import Tokens

@@ -4,8 +4,9 @@ import hashlib
 
 import pytest
 
+from shared.codes import Code
 from shared.compose.message import File
-from shared.errors import Code, InvalidRequest, NotFound, TooLarge
+from shared.errors import InvalidRequest, NotFound, TooLarge
 from shared.outbox.work import Status
 from tests.scenes.sending import MAIL, Sending
 

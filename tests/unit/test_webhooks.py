@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.adapters.webhooks import GuardedWebhooks, is_public, signature
-from shared.errors import Code, Fault
+from shared.codes import Code
+from shared.errors import Fault
 
 OWN = "https://mail.contoso.example"
 

@@ -1,0 +1,1 @@
+"""The control endpoint of the local cloud, and a client of it."""

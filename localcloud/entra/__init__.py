@@ -1,0 +1,1 @@
+"""The simulated Entra ID: consent, sign-in, tokens, and its errors."""

@@ -1,0 +1,1 @@
+"""Simulated mailboxes: messages, folders, MIME, transport."""

@@ -1,0 +1,1 @@
+"""What an administrator does with connections: make, look, change, try, delete."""

@@ -1,0 +1,218 @@
+"""What becomes of a connection: changed, fetched now, deleted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shared.audit import Audit
+from shared.codes import Code
+from shared.connection_admin.folders import refuse_taken_folder, resolve_action
+from shared.connection_admin.rows import (
+    Found,
+    asked_now,
+    changed_run,
+    fence,
+    find,
+    leave_grant,
+    tombstone,
+    tombstone_key,
+)
+from shared.connection_admin.rules import AskedAction, action_faults, destination_faults, out_of_range, wrong_direction
+from shared.connections import Connection, Direction, connection_key, delivery_key, run_key
+from shared.errors import (
+    Conflict,
+    FieldFault,
+    InvalidRequest,
+    NotFound,
+    PreconditionFailed,
+    RowChanged,
+    RowExists,
+    RowMissing,
+)
+from shared.ports import ANY, Clock, Delete, GraphDirectory, Operation, Tables, Update, Upsert, Wakeups, Webhooks
+from shared.refusals import refuse_if
+from shared.rows import encode
+from shared.schedule import FETCH, SEND, DueRow, Wakeup
+from shared.times import from_text
+from shared.tokens import Tokens
+from shared.waking import wake
+
+FIXED = ("direction", "grant_id", "mailbox", "folder", "start")
+_WORK = (("receipts", "wd|", "wd~", "undelivered mails"), ("outbox", "w|", "w~", "open sends"))
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionChanges:
+    """The use cases of a connection that exists."""
+
+    tables: Tables
+    tokens: Tokens
+    directory: GraphDirectory
+    webhooks: Webhooks
+    wakeups: Wakeups
+    audit: Audit
+    clock: Clock
+
+    def change(self, connection_id: str, changes: Mapping[str, Any], if_match: int | None = None) -> Connection:
+        """
+        Set *changes*, fields of `Connection` (``after_fetch`` as `AskedAction`), and fence a running fetch off.
+
+        Raises `NotFound`, `InvalidRequest`, `Conflict` for what cannot change, `PreconditionFailed` where *if_match* is
+        not the present version.
+        """
+        refuse_fixed(changes)
+        connection = find(self.tables, connection_id).connection
+        refuse_if(self._faults(connection, changes))
+        asked = changes.get("after_fetch")
+        values = dict(changes)
+        if isinstance(asked, AskedAction):
+            mailbox = self.tokens.graph_mailbox(connection.grant_id, connection.mailbox)
+            values["after_fetch"] = resolve_action(self.directory, mailbox, asked)
+            if values["after_fetch"].folder_id == connection.folder_id:
+                message = "mail cannot be moved into the folder that is read: it would be fetched again"
+                refuse_if([FieldFault("/after_fetch/folder", "same_folder", message)])
+        while True:
+            found = find(self.tables, connection_id)
+            if if_match is not None and if_match != found.connection.version:
+                raise PreconditionFailed("The connection has changed since. Read it again and repeat the change.")
+            after = replace(found.connection, **values, version=found.connection.version + 1)
+            refuse_taken_folder(after, found.rows)
+            if self._written(found, after):
+                self.audit.write(
+                    "connection.change", "done", connection_id=connection_id, fields=",".join(sorted(values))
+                )
+                if after.enabled and not found.connection.enabled:
+                    self._resume(after, found.run.seq)
+                return after
+
+    def fetch(self, connection_id: str) -> None:
+        """
+        Make an incoming connection due now, even a stopped one; does nothing more while a fetch is under way.
+
+        Raises `NotFound`, `InvalidRequest` for an outgoing connection.
+        """
+        while True:
+            found = find(self.tables, connection_id)
+            if found.connection.direction is not Direction.INCOMING:
+                raise InvalidRequest("An outgoing connection fetches nothing.", code=Code.INVALID_REQUEST)
+            run = found.run
+            if run.claim and run.next_at and from_text(run.next_at) > found.storage_time:
+                return
+            if self._due_now(found):
+                return
+
+    def delete(self, connection_id: str, *, discard: bool = False) -> None:
+        """
+        Remove the connection; a tombstone keeps mailbox, folder and cursor. No error where it is gone.
+
+        Raises `Conflict` (work_pending) with counts while mail is undelivered or sends are open, unless *discard*.
+        """
+        while True:
+            try:
+                found = find(self.tables, connection_id)
+            except NotFound:
+                return
+            if not discard:
+                self._refuse_pending(connection_id)
+            if self._removed(found):
+                leave_grant(self.tables, connection_id, found.connection.grant_id)
+                self.audit.write("connection.delete", "discarded" if discard else "done", connection_id=connection_id)
+                return
+
+    def _faults(self, connection: Connection, changes: Mapping[str, Any]) -> list[FieldFault]:
+        faults = [*wrong_direction(connection.direction, changes), *out_of_range(changes)]
+        if isinstance(changes.get("after_fetch"), AskedAction):
+            faults += action_faults(changes["after_fetch"])
+        if "destination" in changes:
+            destination = changes["destination"]
+            missing = FieldFault("/destination", "missing", "an incoming connection cannot be without a destination")
+            faults += [missing] if destination is None else destination_faults(destination, self.webhooks)
+        return faults
+
+    def _written(self, found: Found, after: Connection) -> bool:
+        """Write config and run at once; the run row's new etag makes a running fetch's commit fail."""
+        operations = [
+            fence(after.box, found.rows),
+            Update(connection_key(after.id), encode(after), found.etag(connection_key(after.id))),
+            changed_run(found, replace(found.run, config_version=after.version)),
+        ]
+        try:
+            self.tables.connections.commit(after.shard, operations)
+        except (RowChanged, RowExists, RowMissing):
+            return False
+        return True
+
+    def _resume(self, connection: Connection, seq: int) -> None:
+        """Make due what an enabled connection may have let pass while it was disabled."""
+        if connection.direction is Direction.INCOMING:
+            self.fetch(connection.id)
+            return
+        due = DueRow(self.clock(), SEND, connection.id, seq)
+        self.tables.connections.commit(connection.shard, [Upsert(due.key, due.values)])
+        wake(self.wakeups, Wakeup(SEND, connection.id, seq, due.key))
+
+    def _due_now(self, found: Found) -> bool:
+        connection, now = found.connection, self.clock()
+        due = DueRow(now, FETCH, connection.id, found.run.seq + 1)
+        run = asked_now(found.run, now, due.key)
+        write: list[Operation] = [changed_run(found, run), Upsert(due.key, due.values)]
+        old = found.run.due
+        if not self._committed(connection, write, [old] if old not in ("", due.key) else []):
+            return False
+        wake(self.wakeups, Wakeup(FETCH, connection.id, run.seq, due.key))
+        return True
+
+    def _removed(self, found: Found) -> bool:
+        connection = found.connection
+        run, delivery = run_key(connection.id), delivery_key(connection.id)
+        stone = tombstone(found, self.clock())
+        operations: list[Operation] = [
+            fence(connection.box, found.rows),
+            Upsert(tombstone_key(connection.id), encode(stone)),
+            Delete(connection_key(connection.id), found.etag(connection_key(connection.id))),
+            Delete(run, found.etag(run)),
+        ]
+        dues = [found.run.due]
+        if found.delivery is not None:
+            operations.append(Delete(delivery, found.etag(delivery)))
+            dues.append(found.delivery.due)
+        operations += [
+            Delete(key, ANY)
+            for key, row in found.rows.items()
+            if key.startswith(f"b|{connection.box}|tok|") and row.values.get("connection_id") == connection.id
+        ]
+        return self._committed(connection, operations, [due for due in dues if due])
+
+    def _committed(self, connection: Connection, operations: list[Operation], dues: list[str]) -> bool:
+        """Commit together with the removal of due rows that may have been moved on meanwhile; False to look again."""
+        left = list(dues)
+        while True:
+            try:
+                self.tables.connections.commit(connection.shard, [*operations, *(Delete(key, ANY) for key in left)])
+            except RowMissing as error:
+                if error.key not in left:
+                    return False
+                left.remove(error.key)
+            except (RowChanged, RowExists):
+                return False
+            else:
+                return True
+
+    def _refuse_pending(self, connection_id: str) -> None:
+        counts = []
+        for name, first, last, words in _WORK:
+            table = self.tables.receipts if name == "receipts" else self.tables.outbox
+            number = len(table.read(connection_id, first, last).rows)
+            if number:
+                counts.append(f"{number} {words}")
+        if counts:
+            detail = f"There is work left: {' and '.join(counts)}. Wait, or delete with ?discard=true to give it up."
+            raise Conflict(detail, Code.WORK_PENDING)
+
+
+def refuse_fixed(changes: Mapping[str, Any]) -> None:
+    """Raise `Conflict` for what a connection keeps for life."""
+    fixed = [name for name in FIXED if name in changes]
+    if fixed:
+        detail = f"{', '.join(fixed)} cannot change. Delete the connection and create it anew."
+        raise Conflict(detail)

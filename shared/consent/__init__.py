@@ -1,0 +1,1 @@
+"""From a consent link to an answer: the trip to Microsoft and back."""

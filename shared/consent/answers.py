@@ -1,0 +1,67 @@
+"""What an answer from Microsoft's consent page means; it proves nothing, and only decides what to ask next."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from shared.codes import Code
+from shared.credentials import PERSONAL_TENANT, Credential
+from shared.identifiers import is_guid
+from shared.tickets import State
+
+_CANCELS = frozenset({"permission_denied", "access_denied", "consent_required"})
+_NUMBER = re.compile(r"AADSTS\d{4,9}")
+_TRACE = re.compile(r"Trace ID: ([0-9a-fA-F-]{36})")
+_AGAIN = "Open the link that you were sent once more to try again. Nothing was changed."
+_ADMINISTRATOR_NEEDED = ("AADSTS90093", "AADSTS90094")
+
+
+def judged(state: State, credential: Credential, params: Mapping[str, str]) -> State:
+    """
+    Return the state with what came back, and the problem that stands in the way of a grant, if any.
+
+    An ``error`` decides, whatever ``admin_consent`` says (entra-docs `v2-admin-consent.md` shows both together); then
+    come missing fields; then the tenant, which may be forged and is checked by a token afterwards.
+    """
+    description = params.get("error_description", "")
+    number, trace = _NUMBER.search(description), _TRACE.search(description)
+    tenant = params.get("tenant", "").strip().lower()
+    seen = replace(
+        state,
+        tenant=tenant if is_guid(tenant) else "",
+        error=_word(params.get("error", "")),
+        microsoft_code=number[0] if number else "",
+        trace_id=trace[1] if trace else "",
+    )
+    code, detail = _problem(seen, credential, params)
+    return replace(seen, problem=code.value if code else "", detail=detail)
+
+
+def _problem(seen: State, credential: Credential, params: Mapping[str, str]) -> tuple[Code | None, str]:
+    if params.get("error"):
+        return _refusal(seen, params)
+    if params.get("admin_consent", "").lower() != "true" or not seen.tenant:
+        return Code.CONSENT_INCOMPLETE, f"Microsoft's answer was not complete. {_AGAIN}"
+    if seen.tenant == PERSONAL_TENANT:
+        detail = f"A personal Microsoft account answered; only organisations can consent. {_AGAIN}"
+        return Code.PERSONAL_ACCOUNTS_UNSUPPORTED, detail
+    expected = seen.expected_tenant if credential.multitenant else credential.tenant
+    if expected and seen.tenant != expected:
+        detail = f"Another organisation answered than was asked. Sign in with an account of {expected}. {_AGAIN}"
+        return Code.WRONG_TENANT, detail
+    return None, ""
+
+
+def _refusal(seen: State, params: Mapping[str, str]) -> tuple[Code, str]:
+    if seen.microsoft_code in _ADMINISTRATOR_NEEDED:
+        detail = f"Your account may not consent: a Privileged Role or Global Administrator is needed. {_AGAIN}"
+        return Code.CONSENT_REFUSED, detail
+    cancelled = params.get("error_subcode") == "cancel" or seen.error in _CANCELS
+    if cancelled:
+        return Code.CONSENT_CANCELLED, f"The consent was cancelled at Microsoft. {_AGAIN}"
+    return Code.CONSENT_REFUSED, f"Microsoft refused the consent. {_AGAIN}"
+
+
+def _word(text: str) -> str:
+    """Return an error name fit to be stored and shown; it comes from a URL that anyone can write."""
+    return text[:60] if re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", text[:60]) else "error" if text else ""

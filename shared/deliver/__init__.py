@@ -1,0 +1,1 @@
+"""Delivery: stored mail handed over to its destination, at least once, with stable bytes."""

@@ -1,0 +1,1 @@
+"""Fetching: one run of one mailbox, from the turn to the committed cursor."""

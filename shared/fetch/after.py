@@ -1,0 +1,192 @@
+"""What follows a fetch: the mail marked or moved in its mailbox, and messages that failed fetched again by their id."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.codes import Code
+from shared.connections import Action, Back
+from shared.errors import CredentialFault, Fault, GrantFault, ItemFault, RowChanged, RowMissing, Throttled
+from shared.fetch.contents import BATCH, Content, ContentReader, Wanted
+from shared.fetch.job import Job, portions
+from shared.fetch.pages import PageStore, with_content, work_of
+from shared.ports import Delete, GraphMailbox, GraphReading, Operation, Table
+from shared.receipts import (
+    AFTER,
+    REFETCH,
+    Receipt,
+    ReceiptStatus,
+    Work,
+    change,
+    moved,
+    packed,
+    read_receipt,
+    receipt_key,
+    work_range,
+)
+from shared.times import to_text
+
+AFTER_BACK = Back(first=30.0, longest=3600.0)
+REFETCH_BACK = Back(first=60.0, longest=6 * 3600.0)
+REFETCH_TRIES = 8
+AFTER_TRIES = 12
+MOST_WORK = 200
+DELETED_ITEMS = "deleteditems"
+
+
+class AfterFetch:
+    """Applies what a connection asks for once its mail is stored, and gives failed messages another try."""
+
+    def __init__(self, graph: GraphReading, reader: ContentReader, pages: PageStore, receipts: Table) -> None:
+        self._graph = graph
+        self._reader = reader
+        self._pages = pages
+        self._receipts = receipts
+
+    def apply_new(
+        self, job: Job, mailbox: GraphMailbox, receipts: Sequence[Receipt], at: datetime | None = None
+    ) -> None:
+        """Apply after_fetch to mail that this run stored; its work stands at *at*, by default when it was stored."""
+        stored = [receipt for receipt in receipts if receipt.status == ReceiptStatus.STORED]
+        if job.connection.after_fetch.action == Action.NONE or not stored:
+            return
+        work = [(Work(AFTER, at or receipt.stored_moment(), receipt.hash), receipt) for receipt in stored]
+        self._apply(job, mailbox, work)
+
+    def work_off(self, job: Job, mailbox: GraphMailbox) -> None:
+        """Work off what earlier runs left in rows: first after_fetch, then messages to fetch again."""
+        for kind in (AFTER, REFETCH):
+            due: list[tuple[Work, Receipt]] = []
+            rows = self._receipts.read(job.connection.id, *work_range(kind, None), MOST_WORK).rows
+            for work in (Work.from_row(row.key, row.values) for row in rows):
+                if work.at > job.now():
+                    job.wait_for(work.at)
+                    continue
+                row = self._receipts.get(job.connection.id, receipt_key(work.hash))
+                if row is None:
+                    self._commit(job, [[Delete(work.key)]])
+                else:
+                    due.append((work, read_receipt(row.values)))
+            if kind == AFTER:
+                self._apply(job, mailbox, self._not_yet_there(job, mailbox, due))
+            elif due:
+                self._fetch_again(job, mailbox, due)
+
+    def _not_yet_there(
+        self, job: Job, mailbox: GraphMailbox, due: list[tuple[Work, Receipt]]
+    ) -> list[tuple[Work, Receipt]]:
+        """Leave out what was done already by a run that died: a repeated move would be a second one."""
+        if job.connection.after_fetch.action not in (Action.MOVE, Action.DELETE):
+            return due
+        left: list[tuple[Work, Receipt]] = []
+        for batch in portions(due, BATCH):
+            job.keep_turn()
+            with job.turn.permits.all():
+                places = self._graph.placed(mailbox, [receipt.graph_id for _, receipt in batch])
+            done: list[Sequence[Operation]] = []
+            for work, receipt in batch:
+                place = places[receipt.graph_id]
+                if isinstance(place, Fault) and not isinstance(place, ItemFault):
+                    raise place
+                if isinstance(place, Fault) or place.folder_id == job.connection.after_fetch.folder_id:
+                    done.append([Delete(work.key)])
+                else:
+                    left.append((work, receipt))
+            self._commit(job, done)
+        return left
+
+    def _apply(self, job: Job, mailbox: GraphMailbox, due: list[tuple[Work, Receipt]]) -> None:
+        wish = job.connection.after_fetch
+        action = "read" if wish.action == Action.READ else "move"
+        folder = wish.folder_id or DELETED_ITEMS
+        done: list[Sequence[Operation]] = []
+        trouble: Fault | None = None
+        for batch in portions(due, BATCH):
+            job.keep_turn()
+            try:
+                with job.turn.permits.all():
+                    answers = self._graph.apply(mailbox, action, [receipt.graph_id for _, receipt in batch], folder)
+            except Fault as fault:
+                trouble = fault
+                job.wait_for(job.now())
+                break
+            for work, receipt in batch:
+                answer = answers[receipt.graph_id]
+                if isinstance(answer, (Throttled, CredentialFault, GrantFault)):
+                    trouble = answer
+                done.append(self._applied(job, work, receipt, answer))
+        self._commit(job, done)
+        if trouble is not None:
+            raise trouble
+
+    def _applied(self, job: Job, work: Work, receipt: Receipt, fault: Fault | None) -> list[Operation]:
+        """Return the operations that record one outcome; a message that is gone needs nothing more."""
+        if fault is None or fault.code == Code.MESSAGE_NOT_FOUND:
+            return [Delete(work.key)]
+        if (fault.retryable or not isinstance(fault, ItemFault)) and work.attempts + 1 < AFTER_TRIES:
+            later = job.now() + AFTER_BACK.after(work.attempts + 1, fault.retry_after)
+            job.wait_for(later)
+            return moved(work, later)
+        refused = replace(receipt, after_fault=fault.recorded(to_text(job.now())))
+        row = self._receipts.get(job.connection.id, receipt_key(receipt.hash))
+        return [Delete(work.key), *(change(receipt, refused, row.etag) if row is not None else [])]
+
+    def _fetch_again(self, job: Job, mailbox: GraphMailbox, due: list[tuple[Work, Receipt]]) -> None:
+        wanted = [Wanted(receipt.graph_id, None) for _, receipt in due]
+        contents = self._reader.read(job, mailbox, wanted)
+        stored: list[Receipt] = []
+        now = job.now()
+        for work, receipt in due:
+            result = contents.results.get(receipt.graph_id)
+            row = self._receipts.get(job.connection.id, receipt_key(receipt.hash))
+            if result is None or row is None:
+                job.wait_for(job.now())
+                continue
+            before = read_receipt(row.values)
+            after, operations = self._refetched(job, work, before, result, now)
+            if self._commit(job, [[*change(before, after, row.etag), *operations]]) and after.blob:
+                stored.append(after)
+        self._pages.wake(job, stored)
+        self.apply_new(job, mailbox, stored, now)
+        if contents.trouble is not None:
+            raise contents.trouble
+
+    def _refetched(
+        self, job: Job, work: Work, receipt: Receipt, result: Content | Fault, now: datetime
+    ) -> tuple[Receipt, list[Operation]]:
+        if isinstance(result, Content):
+            after = with_content(receipt, result)
+            return after, [Delete(work.key), *(item.insert() for item in work_of(job, after, now))]
+        tried = replace(receipt, fetch_attempts=work.attempts + 1, fault=result.recorded(to_text(now)))
+        if work.attempts + 1 < REFETCH_TRIES:
+            later = now + self._refetch_wait(work, result)
+            job.wait_for(later)
+            return tried, moved(work, later)
+        gone = result.code == Code.MESSAGE_NOT_FOUND
+        status = ReceiptStatus.SKIPPED if gone else ReceiptStatus.QUARANTINED
+        return replace(tried, status=status), [Delete(work.key)]
+
+    @staticmethod
+    def _refetch_wait(work: Work, fault: Fault) -> timedelta:
+        return REFETCH_BACK.after(2 * work.attempts + 1, fault.retry_after)
+
+    def _commit(self, job: Job, groups: Sequence[Sequence[Operation]]) -> bool:
+        """
+        Commit groups of operations, each whole, in transactions of at most 100.
+
+        A group whose row someone else removed or changed meanwhile is left out; returns whether none was.
+        """
+        complete = True
+        for part in packed(groups):
+            job.turn.renew()
+            left = part
+            while left:
+                try:
+                    self._receipts.commit(job.connection.id, [operation for group in left for operation in group])
+                except (RowMissing, RowChanged) as error:
+                    key = error.key
+                    left = [group for group in left if key not in [operation.key for operation in group]]
+                    complete = False
+                else:
+                    break
+        return complete

@@ -1,0 +1,178 @@
+"""How the content of listed messages comes into blobs: by batches where it is small, streamed where it is large."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from shared.errors import CredentialFault, Fault, GrantFault, ItemFault, Throttled
+from shared.fetch.job import Job
+from shared.ports import Blobs, GraphMailbox, GraphReading, StoredBlob
+from shared.receipts import hash_of
+from shared.turns import PERMITS
+
+BATCH = 20
+BATCH_BYTES = 4 * 1024 * 1024
+SMALL_BYTES = 256 * 1024
+THROTTLE_TRIES = 3
+LONGEST_WAIT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A message whose content is wanted; *size* in bytes, None where it is not known."""
+
+    id: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Where the bytes of a message were stored, and what they are."""
+
+    path: str
+    blob: StoredBlob
+
+
+@dataclass
+class Contents:
+    """What came of each message, and *trouble* where the rest was given up for now."""
+
+    results: dict[str, Content | Fault] = field(default_factory=dict)
+    trouble: Fault | None = None
+
+
+class ContentReader:
+    """Brings content from *graph* into *blobs*; *sleep* waits out a short 429 of single messages."""
+
+    def __init__(self, graph: GraphReading, blobs: Blobs, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._graph = graph
+        self._blobs = blobs
+        self._sleep = sleep
+
+    def read(self, job: Job, mailbox: GraphMailbox, wanted: Sequence[Wanted]) -> Contents:
+        """
+        Fetch and store the content of *wanted*.
+
+        A fault that concerns a single message is that message's result; what concerns all of them ends the reading and
+        is the trouble, with everything stored so far among the results.
+        """
+        found = Contents()
+        small = [item for item in wanted if item.size is not None and item.size <= SMALL_BYTES]
+        large = [item for item in wanted if item.size is None or item.size > SMALL_BYTES]
+        with ThreadPoolExecutor(PERMITS) as workers:
+            puts: dict[str, Future[Content]] = {}
+            for batch in batches(small):
+                if found.trouble is None:
+                    self._read_batch(
+                        job, mailbox, batch, found, lambda key, mime: _put(workers, puts, self, job, key, mime)
+                    )
+            found.results.update({key: put.result() for key, put in puts.items()})
+            if found.trouble is None and large:
+                self._read_large(job, mailbox, large, found, workers)
+        return found
+
+    def store(self, job: Job, message_id: str, mime: bytes) -> Content:
+        """Store the MIME of one message."""
+        path = job.blob_path(hash_of(message_id))
+        self._blobs.put(path, mime)
+        return Content(path, StoredBlob(len(mime), hashlib.sha256(mime).hexdigest()))
+
+    def _read_batch(
+        self, job: Job, mailbox: GraphMailbox, ids: list[str], found: Contents, put: Callable[[str, bytes], None]
+    ) -> None:
+        left = ids
+        for attempt in range(1, THROTTLE_TRIES + 1):
+            job.keep_turn()
+            try:
+                with job.turn.permits.all():
+                    answers = self._graph.contents(mailbox, left)
+            except Fault as fault:
+                found.trouble = fault
+                return
+            found.trouble = _common_fault(list(answers.values()))
+            if found.trouble is not None:
+                return
+            slow = {key: answer for key, answer in answers.items() if isinstance(answer, Throttled)}
+            for key, answer in answers.items():
+                if isinstance(answer, bytes):
+                    put(key, answer)
+                elif key not in slow:
+                    found.results[key] = answer
+            if not slow:
+                return
+            wait = max(fault.retry_after or 2.0 * attempt for fault in slow.values())
+            if attempt == THROTTLE_TRIES or wait > LONGEST_WAIT:
+                found.trouble = next(iter(slow.values()))
+                return
+            self._sleep(wait)
+            left = list(slow)
+
+    def _read_large(
+        self, job: Job, mailbox: GraphMailbox, wanted: list[Wanted], found: Contents, workers: ThreadPoolExecutor
+    ) -> None:
+        futures = {item.id: workers.submit(self._stream, job, mailbox, item.id) for item in wanted}
+        for key, future in futures.items():
+            try:
+                found.results[key] = future.result()
+            except ItemFault as fault:
+                found.results[key] = fault
+            except Fault as fault:
+                if isinstance(fault, (Throttled, CredentialFault, GrantFault)):
+                    found.trouble = fault
+                else:
+                    found.results[key] = fault
+        faults = [found.results.get(item.id) for item in wanted]
+        if len(faults) > 1:
+            found.trouble = found.trouble or _common_fault(faults)
+
+    def _stream(self, job: Job, mailbox: GraphMailbox, message_id: str) -> Content:
+        path = job.blob_path(hash_of(message_id))
+        with job.turn.permits.take():
+            job.keep_turn()
+            chunks = _renewing(job, self._graph.content_stream(mailbox, message_id))
+            return Content(path, self._blobs.put_stream(path, chunks))
+
+
+def batches(wanted: Sequence[Wanted]) -> Iterator[list[str]]:
+    """Yield ids in batches of at most 20 messages and 4 MB."""
+    batch: list[str] = []
+    size = 0
+    for item in wanted:
+        if batch and (len(batch) == BATCH or size + (item.size or 0) > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(item.id)
+        size += item.size or 0
+    if batch:
+        yield batch
+
+
+def _put(
+    workers: ThreadPoolExecutor,
+    puts: "dict[str, Future[Content]]",
+    reader: ContentReader,
+    job: Job,
+    key: str,
+    mime: bytes,
+) -> None:
+    puts[key] = workers.submit(reader.store, job, key, mime)
+
+
+def _renewing(job: Job, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        job.turn.renew()
+        yield chunk
+
+
+def _common_fault(answers: Sequence[object]) -> Fault | None:
+    """Return the fault of all: one of several messages is that message's own, one that all share is the mailbox's."""
+    faults = [answer for answer in answers if isinstance(answer, Fault)]
+    refused = next((fault for fault in faults if isinstance(fault, (CredentialFault, GrantFault))), None)
+    if refused is not None:
+        return refused
+    shared = len(answers) > 1 and len(faults) == len(answers)
+    if shared and all(type(fault) is type(faults[0]) for fault in faults) and not isinstance(faults[0], ItemFault):
+        return None if isinstance(faults[0], Throttled) else faults[0]
+    return None

@@ -1,0 +1,1 @@
+"""What a stored mail says: its parsed view, and how bytes become one."""
