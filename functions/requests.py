@@ -95,7 +95,7 @@ class Request:
             raise Refused(detail, Code.FOREIGN_HOST)
 
     def bearer(self) -> str:
-        """Return the caller's token: X-Mailgrant-Token, Bearer, or the password of HTTP Basic; '' where none is given."""
+        """Return the caller's token: X-Mailgrant-Token, Bearer, or the password of HTTP Basic; '' for none."""
         own = self.header("x-mailgrant-token")
         scheme, _, value = self.header("authorization").partition(" ")
         if own:

@@ -46,13 +46,15 @@ class _Forms(HTMLParser):
             self.forms[-1].buttons.append((values.get("name", ""), values.get("value", ""), values.get("value", "")))
             self._button = [] if tag == "button" else None
         elif tag == "input" and values.get("name"):
-            if values.get("type") not in ("radio", "checkbox") or "checked" in values:
-                self.forms[-1].fields[values["name"]] = values.get("value", "")
+            self._take_input(values)
         elif tag == "select":
             self._select = values.get("name")
-        elif tag == "option" and self._select:
-            if "selected" in values or self._select not in self.forms[-1].fields:
-                self.forms[-1].fields[self._select] = values.get("value", "")
+        elif tag == "option" and self._select and ("selected" in values or self._select not in self.forms[-1].fields):
+            self.forms[-1].fields[self._select] = values.get("value", "")
+
+    def _take_input(self, values: dict[str, str]) -> None:
+        if values.get("type") not in ("radio", "checkbox") or "checked" in values:
+            self.forms[-1].fields[values["name"]] = values.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag in ("style", "script"):

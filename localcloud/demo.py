@@ -153,9 +153,8 @@ class Demo:
         if grant["status"] != "revoked" or any(item["status"] != "waiting" for item in waiting):
             text = f"the revocation went unnoticed: {grant['status']}, {[item['status'] for item in waiting]}"
             raise RuntimeError(text)
-        self.say(
-            f"{organisation.name} revoked the app. Its connection waits: [yellow]{waiting[0]['fault']['detail']}[/yellow]"
-        )
+        sentence = waiting[0]["fault"]["detail"]
+        self.say(f"{organisation.name} revoked the app. Its connection waits: [yellow]{sentence}[/yellow]")
         self.say("Note: a token issued before stays good at Microsoft for up to 90 minutes; Mailgrant stops at once")
 
     def _watch(self, what: str, total: int, count: Callable[[], int]) -> None:

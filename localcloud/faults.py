@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=True, highlight=False)
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "boundaries"
-        campaign = Campaign(args.area, args.count, random.Random(args.seed), journal, console)  # noqa: S311
+        campaign = Campaign(args.area, args.count, random.Random(args.seed), journal, console)
         figures = campaign.play()
     print(json.dumps(figures), flush=True)
     return 0 if not (figures["lost"] or figures["duplicates"] or figures["wrong_state"]) else 1

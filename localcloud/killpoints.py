@@ -101,9 +101,9 @@ def _watch_requests(points: Killpoints) -> None:
     original = requests.adapters.HTTPAdapter.send
 
     def watched(self: Any, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        label = (
-            f"{request.method} storage {(request.path_url.split('?')[0].split('/') + ['', '', ''])[2].split('(')[0]}"
-        )
+        # The first part of an Azurite path is the account, the second the table, queue or container.
+        place = [*request.path_url.partition("?")[0].split("/"), "", ""][2].partition("(")[0]
+        label = f"{request.method} storage {place}"
         return points.around(label, lambda: original(self, request, *args, **kwargs))  # type: ignore[no-any-return]
 
     requests.adapters.HTTPAdapter.send = watched  # type: ignore[method-assign]

@@ -17,8 +17,8 @@ class Receiver:
     """
     An HTTP server on loopback that stands for the software which receives mail.
 
-    Signing secrets are looked up by path, so that each connection has a path of its own. *status* is what it answers to a
-    well-signed event; set it to make the receiver fail.
+    Signing secrets are looked up by path, so that each connection has a path of its own. *status* is what it answers to
+    a well-signed event; set it to make the receiver fail.
     """
 
     status: int = 204
@@ -89,7 +89,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:  # noqa: N802 - the library's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             self.send_response(receiver.take(self.path.lstrip("/"), headers, body))

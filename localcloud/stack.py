@@ -35,7 +35,8 @@ class Stack:
     """
     A running product with all that it needs; use as a context manager.
 
-    *changes* are settings on top of `BRISK`. *say* is told each step as it happens. The host may be killed and restarted.
+    *changes* are settings on top of `BRISK`. *say* is told each step as it happens. The host may be killed and started
+    again.
     """
 
     changes: Mapping[str, str] = field(default_factory=dict)

@@ -100,8 +100,8 @@ class Run:
     *next_at* is when work is due, *due* the key of the due row that stands for it, *claim* the claim id of the running
     invocation ('' when none). For incoming connections *cursor* is the committed delta link ('' before the first walk),
     *walk* the next link between back-to-back runs of one walk, *since* the time before which a walk takes nothing.
-    *pending* tells that work of earlier runs (after_fetch, fetch again) stands in rows, *recheck* that the next pages may
-    list what is stored already.
+    *pending* tells that work of earlier runs (after_fetch, fetch again) stands in rows, *recheck* that the next pages
+    may list what is stored already.
     """
 
     connection_id: str

@@ -9,7 +9,7 @@ from typing import TypeVar
 from shared.audit import Audit
 from shared.clouds import CLOUDS
 from shared.codes import Code
-from shared.connection_admin.rows import members
+from shared.connection_rows import members
 from shared.credentials import Credential, NewCredential, examine, expiry_faults, promoted, secret_faults
 from shared.errors import (
     CredentialFault,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shared.audit import Audit
 from shared.codes import Code
-from shared.connection_admin.rows import members
+from shared.connection_rows import members
 from shared.errors import NotFound, RowChanged
 from shared.grants import Grant
 from shared.ports import Clock, Tables

@@ -7,8 +7,7 @@ from typing import Protocol
 
 from shared.errors import Fault, StorageError
 from shared.ports import Clock, Tables
-from shared.schedule import QUEUES
-from shared.tick import TICK_KEY, TICK_PARTITION
+from shared.schedule import QUEUES, TICK_KEY, TICK_PARTITION
 from shared.times import from_text
 
 TICK_MISSED_SECONDS = 300.0

@@ -35,7 +35,7 @@ def short_hash(text: str, length: int = HASH_LENGTH) -> str:
 
 def box_hash(client_id: str, tenant: str, mailbox: str) -> str:
     """Return the hash of one app's view of one mailbox (object id); its first digit is the shard."""
-    return short_hash("|".join((client_id.lower(), tenant.lower(), mailbox.lower())), BOX_LENGTH)
+    return short_hash(f"{client_id.lower()}|{tenant.lower()}|{mailbox.lower()}", BOX_LENGTH)
 
 
 def shard_of(box_or_id: str) -> str:

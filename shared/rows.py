@@ -15,7 +15,7 @@ def encode(record: Any) -> dict[str, Value]:
     """
     Return the values of a dataclass *record* as table properties.
 
-    Lists, maps and nested records become JSON text; None becomes the empty text, since a merge cannot remove a property.
+    Lists, maps and nested records become JSON text; None becomes the empty text, since a merge removes no property.
     """
     plain = _adapter(type(record)).dump_python(record, mode="json")
     return {name: _to_value(value) for name, value in plain.items()}

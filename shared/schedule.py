@@ -26,6 +26,10 @@ QUEUES = {
 SHARDS = tuple("0123456789abcdef")
 REFIRE = timedelta(minutes=5)
 
+TICK_PARTITION = "system"
+TICK_KEY = "tick"
+"""Where the tick leaves its heartbeat, in the table `credentials`."""
+
 DUE_FIRST = "due|"
 DUE_LAST = "due~"
 

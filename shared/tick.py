@@ -8,11 +8,9 @@ from datetime import datetime
 
 from shared.errors import RowChanged, RowExists, RowMissing, StorageUnavailable
 from shared.ports import Clock, Delete, Operation, Row, Tables, Upsert, Wakeups
-from shared.schedule import DUE_FIRST, QUEUES, SHARDS, DueRow, Wakeup, due_upto
+from shared.schedule import DUE_FIRST, QUEUES, SHARDS, TICK_KEY, TICK_PARTITION, DueRow, Wakeup, due_upto
 from shared.times import to_text
 
-TICK_PARTITION = "system"
-TICK_KEY = "tick"
 _GROUP = 50  # due rows per transaction: each is one delete and at most one insert
 _CONFLICTS = (RowChanged, RowExists, RowMissing)
 

@@ -7,7 +7,8 @@ from typing import Any
 from shared.audit import Audit
 from shared.codes import Code
 from shared.connection_admin.folders import refuse_taken_folder, resolve_action
-from shared.connection_admin.rows import (
+from shared.connection_admin.rules import AskedAction, action_faults, destination_faults, out_of_range, wrong_direction
+from shared.connection_rows import (
     Found,
     asked_now,
     changed_run,
@@ -17,7 +18,6 @@ from shared.connection_admin.rows import (
     tombstone,
     tombstone_key,
 )
-from shared.connection_admin.rules import AskedAction, action_faults, destination_faults, out_of_range, wrong_direction
 from shared.connections import Connection, Direction, connection_key, delivery_key, run_key
 from shared.errors import (
     Conflict,

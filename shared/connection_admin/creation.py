@@ -7,8 +7,8 @@ from typing import Any
 
 from shared.audit import Audit
 from shared.connection_admin.folders import refuse_taken_folder, resolve_action, resolve_folder
-from shared.connection_admin.rows import fence, join_grant, leave_grant
 from shared.connection_admin.rules import START_ALL, START_NOW, NewConnection, faults_of
+from shared.connection_rows import fence, join_grant, leave_grant
 from shared.connections import (
     Connection,
     Delivery,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 
-from shared.connection_admin.rows import find
 from shared.connection_admin.views import Shown
+from shared.connection_rows import find
 from shared.connections import Connection, Direction
 from shared.errors import Fault, NotFound
 from shared.identifiers import BOX_LENGTH, split_grant_id

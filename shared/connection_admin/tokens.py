@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from shared.audit import Audit
 from shared.codes import Code
-from shared.connection_admin.rows import find
+from shared.connection_rows import find
 from shared.connections import Connection, connection_key, token_key
 from shared.errors import Conflict, InvalidRequest, NotFound, Refused, RowChanged, RowExists, RowMissing, StorageError
 from shared.identifiers import BOX_LENGTH, Token, box_of, is_ulid, new_token, new_ulid, parse_token, same_hash, shard_of

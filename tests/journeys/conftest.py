@@ -51,7 +51,7 @@ def consented(story: Story, organisation: Organisation) -> Organisation:
 
 
 def breaches_of_contract(traffic: list[dict[str, Any]]) -> list[str]:
-    """Return what of the recorded Graph traffic does not satisfy Microsoft's types; nothing where they are not at hand."""
+    """Return what of the recorded traffic does not satisfy Microsoft's types; nothing where they are not at hand."""
     if not SCHEMA.is_file():
         return []
     definitions = json.loads(SCHEMA.read_text())["$defs"]

@@ -34,7 +34,7 @@ def test_a_scanner_that_opens_the_link_first_changes_nothing(story: Story, organ
 
 @pytest.mark.parametrize("shape", ["access_denied", "consent_required", "permission_denied"])
 def test_a_cancelled_consent_grants_nothing(story: Story, organisation: Organisation, shape: str) -> None:
-    """In each of Microsoft's three error shapes, also beside admin_consent=True and without state, the error decides."""
+    """In each of Microsoft's three error shapes the error decides, even beside admin_consent=True or without state."""
     browser = story.stack.browser()
     microsoft = browser.submit(browser.open(story.consent_link(organisation)), "Continue to Microsoft")
     page = browser.submit(microsoft, "Cancel", cancel_as=shape)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from shared.codes import Code
-from shared.connection_admin.rows import Tombstone, tombstone_key
 from shared.connection_admin.rules import AskedAction, NewConnection, faults_of
 from shared.connection_admin.views import Shown, effective, view
+from shared.connection_rows import Tombstone, tombstone_key
 from shared.connections import (
     Action,
     Connection,

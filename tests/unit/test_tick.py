@@ -8,8 +8,8 @@ import pytest
 from shared.errors import RowMissing, StorageUnavailable
 from shared.identifiers import box_hash, new_connection_id, shard_of
 from shared.ports import Delete, Insert
-from shared.schedule import FETCH, GRANT, QUEUES, SEND, SHARDS, DueRow, Wakeup
-from shared.tick import TICK_KEY, TICK_PARTITION, Tick, TickResult
+from shared.schedule import FETCH, GRANT, QUEUES, SEND, SHARDS, TICK_KEY, TICK_PARTITION, DueRow, Wakeup
+from shared.tick import Tick, TickResult
 from shared.times import to_text
 from tests.fakes import MemoryTables, MemoryWakeups, MovableClock
 
