@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ class Receiver:
 
     def start(self) -> None:
         """Listen on a free loopback port."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server = _Server(("127.0.0.1", 0), _handler(self))
         server.daemon_threads = True
         self._server = server
         threading.Thread(target=server.serve_forever, name="receiver", daemon=True).start()
@@ -83,6 +84,13 @@ class Receiver:
         """Return the events of one type."""
         with self._lock:
             return [event for event in self.events.values() if event["type"] == kind]
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of callers that died in the middle of a call: that is what they are killed for."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:

@@ -11,6 +11,8 @@ WAITING = timedelta(seconds=60)
 STOP_AFTER = timedelta(hours=24)
 MAILBOX_BACK = Back(first=60.0, longest=3600.0)
 NETWORK_BACK = Back(first=10.0, longest=900.0)
+TOLD_BACK = Back(first=1.0, longest=900.0)
+"""Where Graph said how long to wait: that long, and longer only if it keeps saying so."""
 
 
 def succeeded(run: Run, now: datetime, taken: int, next_at: datetime) -> Run:
@@ -43,7 +45,8 @@ def faulted(run: Run, fault: Fault, now: datetime) -> Run:
     if isinstance(fault, (CredentialFault, GrantFault)):
         return waiting(run, now)
     own = isinstance(fault, (MailboxFault, ItemFault))
-    wait = (MAILBOX_BACK if own else NETWORK_BACK).after(run.failures + 1, fault.retry_after)
+    told = NETWORK_BACK if fault.retry_after is None else TOLD_BACK
+    wait = (MAILBOX_BACK if own else told).after(run.failures + 1, fault.retry_after)
     since = from_text(run.failing_since) if run.failing_since else now
     return failed(run, fault.recorded(to_text(now)), wait, now, stop=own and now - since >= STOP_AFTER)
 

@@ -1,13 +1,12 @@
 """Which code may know which vendor, where import-linter cannot tell: it sees all of `azure.*` as one package."""
 
-import ast
 import importlib.metadata
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.architecture.sources import ROOT, imports_of, product_files
+
 VENDORS = (
     "azure.data",
     "azure.identity",
@@ -19,20 +18,6 @@ VENDORS = (
     "requests",
     "standardwebhooks",
 )
-
-
-def product_files() -> list[Path]:
-    """Return every module that is deployed."""
-    return [ROOT / "function_app.py", *(ROOT / "functions").rglob("*.py"), *(ROOT / "shared").rglob("*.py")]
-
-
-def imports_of(source: str) -> Iterator[str]:
-    """Yield the full name of everything that *source* imports, at any depth."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def is_breach(*names: str, forbidden: tuple[str, ...]) -> bool:

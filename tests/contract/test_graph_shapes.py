@@ -2,67 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
-import jsonschema
 import pytest
 
 from tests.localcloud.graph_cast import IMMUTABLE, MARKER, GraphScene, draft, encoded, mail, recipient
 from tests.localcloud.test_graph_mime import BROKEN
+from tests.scenes import graph_contract
+from tests.scenes.graph_contract import MANY, MESSAGE, ONE, Validators, faults_in
 
-SCHEMA = Path(__file__).resolve().parents[2].parent / "shared" / "contract" / "graph-mail.schema.json"
 ADDRESS = "ann@contoso.example"
 ANN = f"/users/{ADDRESS}"
-MESSAGE = "graph.message"
-ONE = {
-    "messages.get": MESSAGE, "messages.create": MESSAGE, "messages.patch": MESSAGE, "messages.move": MESSAGE,
-    "messages.reply": MESSAGE, "users.get": "graph.user", "folders.get": "graph.mailFolder",
-    "folders.create": "graph.mailFolder", "attachments.get": "graph.attachment",
-    "attachments.create": "graph.attachment", "uploads.create": "graph.uploadSession",
-}  # fmt: skip
-MANY = {
-    "messages.list": MESSAGE, "messages.delta": MESSAGE, "users.list": "graph.user", "folders.list": "graph.mailFolder",
-    "attachments.list": "graph.attachment",
-}  # fmt: skip
-# Part of Graph's message (a navigation property of outlookItem), but left out of this excerpt of the metadata.
-EXTENDED = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {"id": {"type": "string"}, "value": {"type": ["string", "null"]}},
-        "required": ["id"],
-        "additionalProperties": False,
-    },
-}
 
 
 @pytest.fixture(scope="module")
-def validators() -> dict[str, jsonschema.Draft202012Validator]:
+def validators() -> Validators:
     """Return one validator per type of the contract."""
-    if not SCHEMA.exists():
+    known = graph_contract.validators()
+    if known is None:
         pytest.skip("the contract is not beside this checkout")
-    definitions = json.loads(SCHEMA.read_text())["$defs"]
-    definitions[MESSAGE]["properties"]["singleValueExtendedProperties"] = EXTENDED
-    names = {*ONE.values(), *MANY.values()}
-    return {name: jsonschema.Draft202012Validator({"$defs": definitions, "$ref": f"#/$defs/{name}"}) for name in names}
-
-
-def faults_in(exchange: dict[str, Any], validators: dict[str, jsonschema.Draft202012Validator]) -> list[str]:
-    """Return what is wrong with the answer of one recorded exchange."""
-    operation, body = exchange["operation"], exchange["response_body"]
-    if exchange["status"] >= 400 or body is None:
-        return [] if body is None or {"code", "message"} <= set(body["error"]) else [f"{operation}: no error envelope"]
-    items = body["value"] if operation in MANY else [body]
-    validator = validators.get(MANY.get(operation) or ONE.get(operation, ""))
-    if validator is None:
-        return []
-    return [
-        f"{operation}: {error.json_path} {error.message[:200]}"
-        for item in items
-        for error in validator.iter_errors(item)
-    ]
+    return known
 
 
 def play(scene: GraphScene) -> None:
@@ -109,7 +66,7 @@ def play_sending(scene: GraphScene, received: str) -> None:
     scene.get(f"{ANN}/messages", params={"$filter": "isDraft eq true"})
 
 
-def test_every_recorded_answer_fits_the_contract(validators: dict[str, jsonschema.Draft202012Validator]) -> None:
+def test_every_recorded_answer_fits_the_contract(validators: Validators) -> None:
     """Every typed operation was recorded, and no answer has a property or value that Graph's metadata does not know."""
     scene = GraphScene()
     play(scene)
@@ -119,7 +76,7 @@ def test_every_recorded_answer_fits_the_contract(validators: dict[str, jsonschem
     assert [] == [fault for exchange in traffic for fault in faults_in(exchange, validators)]
 
 
-def test_written_messages_fit_the_contract(validators: dict[str, jsonschema.Draft202012Validator]) -> None:
+def test_written_messages_fit_the_contract(validators: Validators) -> None:
     """The request bodies that the simulator accepts as messages are messages of the contract, too."""
     scene = GraphScene()
     play(scene)
@@ -133,7 +90,7 @@ def test_written_messages_fit_the_contract(validators: dict[str, jsonschema.Draf
     assert [] == [error.message for body in bodies for error in validators[MESSAGE].iter_errors(body)]
 
 
-def test_the_contract_test_can_fail(validators: dict[str, jsonschema.Draft202012Validator]) -> None:
+def test_the_contract_test_can_fail(validators: Validators) -> None:
     """An unknown property and a wrong time are noticed."""
     wrong = {
         "operation": "messages.get",
