@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 import azure.functions as func
 
 from functions.connections_bodies import ChangeConnection, CreateConnection
-from functions.credentials_http import if_match
 from functions.replies import answer, created, json_reply, no_content
 from functions.requests import Request
 from shared.connection_admin.changes import ConnectionChanges
@@ -78,7 +77,7 @@ def _writers(bp: func.Blueprint, use: ConnectionUseCases, settings: Settings) ->
         def handle(request: Request) -> func.HttpResponse:
             request.admin_write()
             body, connection_id = request.body(ChangeConnection), request.route("id")
-            use.changes.change(connection_id, body.changes(), if_match(request))
+            use.changes.change(connection_id, body.changes(), request.if_match())
             return _shown(use.lists.get(connection_id))
 
         return answer(req, settings, handle)

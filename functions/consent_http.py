@@ -1,19 +1,18 @@
 """The public pages of consent: the link, the trip to Microsoft, the way back, the result."""
 
-import logging
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import azure.functions as func
 
 from functions.consent_pages import problem_page, result_page, start_page
 from functions.pages import style
+from functions.replies import answer, log_failure
 from functions.requests import Request
 from shared.consent.trip import Consent, Trip
 from shared.errors import MailgrantError
 from shared.settings import Settings
 
-log = logging.getLogger("mailgrant.http")
 _MAX_COOKIES = 16_384
 _HOST_HEADERS = ("host", "x-forwarded-host", "x-original-host")
 
@@ -69,9 +68,9 @@ def _way_back(bp: func.Blueprint, consent: Consent, settings: Settings) -> None:
 
     @bp.function_name("consent_style")
     @bp.route("consent/style.css", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    def sheet(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host hands it over by this name
+    def sheet(req: func.HttpRequest) -> func.HttpResponse:
         headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
-        return func.HttpResponse(style(), mimetype="text/css", headers=headers)
+        return answer(req, settings, lambda _: func.HttpResponse(style(), mimetype="text/css", headers=headers))
 
 
 def _page(
@@ -83,8 +82,8 @@ def _page(
         response = handle(request)
     except MailgrantError as error:
         response = problem_page(error, request.id, settings)
-    except Exception:
-        log.exception("http.failed request_id=%s", request.id)
+    except Exception:  # noqa: BLE001 - a browser gets a page whatever happens; it is logged
+        log_failure(request.id)
         detail = "Something failed on our side. Open the link that you were sent once more."
         response = problem_page(MailgrantError(detail), request.id, settings)
     response.headers["X-Request-Id"] = request.id
@@ -92,7 +91,7 @@ def _page(
 
 
 def _start_url(ticket: str, settings: Settings) -> str:
-    return f"{settings.public_base_url}/api/consent/start/{ticket}"
+    return f"{settings.public_base_url}/api/consent/start/{quote(ticket, safe='')}"
 
 
 def _is_elsewhere(request: Request, settings: Settings) -> bool:

@@ -5,11 +5,11 @@ from urllib.parse import urlsplit
 import azure.functions as func
 
 from functions.pages import render
-from functions.replies import html_reply, status_of
+from functions.replies import hints, html_reply, status_of
 from shared.consent.trip import Outcome
 from shared.credentials import Credential
 from shared.errors import MailgrantError
-from shared.grants import SETTLED, GrantStatus, sentence
+from shared.grants import SETTLED, Grant, GrantStatus, sentence
 from shared.settings import Settings
 from shared.tickets import Ticket
 
@@ -39,7 +39,23 @@ _PROBLEMS = {
     "cookie_missing": "This answer belongs to another browser",
     "ticket_unknown": "We do not know this link",
     "link_expired": "This link is no longer valid",
+    "conflict": "This link has done its work",
+    "not_found": "There is no such result",
+    "nothing_to_authorize": "There is nothing to authorize here",
+    "storage_unavailable": "We cannot answer at the moment",
+    "internal_error": "Something failed on our side",
 }
+_AGAIN = "Nothing is lost. Wait a minute, then load this page again"
+_WORDS = {
+    "storage_unavailable": f"Our storage gives no answer. {_AGAIN}.",
+    "internal_error": f"{_AGAIN}; if it fails once more, give the request below to whoever sent you the link.",
+}
+_UNCONFIRMED = (
+    "Microsoft has given the rights. Whoever sent you the link now confirms that this is the organisation that was "
+    "meant. You need not do anything more, and can close this page."
+)
+_GONE = "What you consented to was removed here meanwhile. Ask whoever sent you the link for a new one."
+_NOT_OURS_YET = "You have done your part. Whoever sent you the link has something to mend before it works: "
 
 
 def style_url(settings: Settings) -> str:
@@ -66,7 +82,12 @@ def start_page(ticket: Ticket, credential: Credential, action: str, settings: Se
 def result_page(outcome: Outcome, settings: Settings) -> func.HttpResponse:
     """Return what came of the trip; while more may happen the page asks again by itself."""
     grant, state = outcome.grant, outcome.state
-    facts = [("Organisation", state.tenant), ("Microsoft's code", state.microsoft_code), ("Trace ID", state.trace_id)]
+    facts = [
+        ("Organisation", state.tenant),
+        ("Microsoft's error", state.error),
+        ("Microsoft's code", state.microsoft_code),
+        ("Trace ID", state.trace_id),
+    ]
     values = {
         "granted": (),
         "missing": (),
@@ -77,22 +98,34 @@ def result_page(outcome: Outcome, settings: Settings) -> func.HttpResponse:
     if state.problem:
         title, mood, detail = _PROBLEMS.get(state.problem, "Not authorized"), "bad", state.detail
         values["facts"] = [("Code", state.problem), *[fact for fact in facts[1:] if fact[1]]]
-    elif grant is not None and grant.status in SETTLED:
+    elif grant is None and state.finished_at:
+        title, mood, detail = "This no longer stands", "bad", _GONE
+    elif grant is not None and grant.status in SETTLED and grant.checked_at >= grant.since:
         title, mood = _TITLES[grant.status]
-        detail = sentence(grant) or "Every right that is needed was granted. You can close this page."
+        detail = _settled_words(grant)
         values |= {"granted": grant.granted, "missing": grant.missing, "excess": grant.excess}
     else:
-        title, mood, detail = (
-            "Consent received, being checked",
-            "calm",
-            "Microsoft is spreading the rights; this takes a moment.",
-        )
+        title, mood, detail = "Consent received, being checked", "calm", _pending_words(grant)
         values["waiting"] = True
         if grant is not None:
-            detail = sentence(grant) or detail
             values |= {"granted": grant.granted, "missing": grant.missing}
     html = render("result.html", style_url=style_url(settings), title=title, mood=mood, detail=detail, **values)
     return html_reply(html, headers={"Refresh": str(REFRESH_SECONDS)} if values["waiting"] else None)
+
+
+def _settled_words(grant: Grant) -> str:
+    if grant.status is GrantStatus.UNCONFIRMED:
+        return _UNCONFIRMED
+    return sentence(grant) or "Every right that is needed was granted. You can close this page."
+
+
+def _pending_words(grant: Grant | None) -> str:
+    """Return what a tenant's administrator is told while nothing is settled; a broken secret is not theirs to mend."""
+    if grant is None or grant.status in SETTLED:
+        return "Microsoft is spreading the rights; this takes a moment."
+    if grant.fault is not None and not grant.fault.retryable:
+        return f"{_NOT_OURS_YET}{grant.fault.detail}"
+    return sentence(grant)
 
 
 def problem_page(error: MailgrantError, request_id: str, settings: Settings) -> func.HttpResponse:
@@ -101,8 +134,9 @@ def problem_page(error: MailgrantError, request_id: str, settings: Settings) -> 
         "problem.html",
         style_url=style_url(settings),
         title=_PROBLEMS.get(error.code.value, error.code.value.replace("_", " ").capitalize()),
-        detail=error.detail,
+        detail=_WORDS.get(error.code.value, error.detail),
         code=error.code.value,
         request_id=request_id,
     )
-    return html_reply(html, status_of(error))
+    status = status_of(error)
+    return html_reply(html, status, hints(error, status))

@@ -108,7 +108,7 @@ def _credentials(bp: func.Blueprint, admin: CredentialAdmin, settings: Settings)
         def handle(request: Request) -> func.HttpResponse:
             request.admin_write()
             changes = request.body(ChangeCredential).model_dump(exclude_unset=True)
-            return _shown(admin.change(request.route("id"), changes, if_match(request)), settings)
+            return _shown(admin.change(request.route("id"), changes, request.if_match()), settings)
 
         return answer(req, settings, handle)
 
@@ -207,12 +207,6 @@ def view(credential: Credential, settings: Settings) -> dict[str, Any]:
         "unproven_secret": bool(credential.candidate_version),
         "fault": fault_view(credential.fault),
     }
-
-
-def if_match(request: Request) -> int | None:
-    """Return the version that the caller means to change, or None where any will do."""
-    text = request.header("if-match").strip().removeprefix("W/").strip('"')
-    return int(text) if text.isascii() and text.isdigit() else -1 if text not in ("", "*") else None
 
 
 def _shown(credential: Credential, settings: Settings) -> func.HttpResponse:

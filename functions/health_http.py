@@ -46,7 +46,7 @@ def blueprint(health: Health, tick: Tick, settings: Settings) -> func.Blueprint:
     @bp.route("tick", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
     def tick_now(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
-            request.admin_mark()
+            request.admin_write()
             result = tick.run()
             return json_reply({"due": result.due, "woken": result.woken})
 

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import math
+import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
@@ -11,7 +14,7 @@ import azure.functions as func
 from functions.requests import Request
 from shared import errors
 from shared.codes import Code
-from shared.errors import Fault, InvalidRequest, MailgrantError, StorageError, TooMany
+from shared.errors import Fault, InvalidRequest, MailgrantError, TooMany
 from shared.settings import Settings
 
 log = logging.getLogger("mailgrant.http")
@@ -29,21 +32,22 @@ _STATUS: tuple[tuple[type[MailgrantError], int], ...] = (
     (errors.Unreachable, 502),
     (errors.Fault, 409),
 )
-_CODE_STATUS = {
+CODE_STATUS = {
     Code.INVALID_JSON: 400,
     Code.STATE_UNKNOWN: 400,
     Code.REQUEST_NOT_MARKED: 403,
     Code.FOREIGN_HOST: 403,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.VAULT_UNAVAILABLE: 503,
+    Code.VAULT_REFUSED: 503,
 }
-_STORAGE_RETRY_SECONDS = 10
+_RETRY_SECONDS = 10
 
 
 def status_of(error: MailgrantError) -> int:
     """Return the HTTP status that tells a caller of *error*."""
-    if error.code in _CODE_STATUS:
-        return _CODE_STATUS[error.code]
+    if error.code in CODE_STATUS:
+        return CODE_STATUS[error.code]
     if isinstance(error, errors.Refused):
         return 403 if error.known else 401
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
@@ -58,8 +62,8 @@ def answer(
         response = handle(request)
     except MailgrantError as error:
         response = problem(error, request.id)
-    except Exception:
-        log.exception("http.failed request_id=%s", request.id)
+    except Exception:  # noqa: BLE001 - a caller gets problem details whatever happens; it is logged
+        log_failure(request.id)
         detail = f"Something failed on our side. Give request id {request.id} to whoever operates Mailgrant."
         response = problem(MailgrantError(detail), request.id)
     response.headers["X-Request-Id"] = request.id
@@ -112,18 +116,22 @@ def problem(error: MailgrantError, request_id: str) -> func.HttpResponse:
     }
     if isinstance(error, InvalidRequest):
         body["errors"] = [asdict(fault) for fault in error.faults]
-    if isinstance(error, Fault) and error.microsoft.code:
-        ids = error.microsoft
-        body["microsoft"] = {"code": ids.code, "request_id": ids.request_id, "trace_id": ids.trace_id}
-    return json_reply(body, status, _retry_after(error), "application/problem+json")
+    if isinstance(error, Fault) and any(asdict(error.microsoft).values()):
+        body["microsoft"] = asdict(error.microsoft)
+    return json_reply(body, status, hints(error, status), "application/problem+json")
 
 
-def _retry_after(error: MailgrantError) -> dict[str, str]:
-    seconds: float | None = None
-    if isinstance(error, TooMany):
-        seconds = error.retry_after
-    elif isinstance(error, StorageError):
-        seconds = _STORAGE_RETRY_SECONDS
-    elif isinstance(error, Fault):
-        seconds = error.retry_after
-    return {} if seconds is None else {"Retry-After": str(max(1, round(seconds)))}
+def log_failure(request_id: str) -> None:
+    """Log where the error that is being handled arose, without its text, which may hold a caller's data."""
+    error = sys.exception()
+    frames = "".join(traceback.format_tb(error.__traceback__)) if error else ""
+    log.error("http.failed request_id=%s error=%s\n%s", request_id, type(error).__name__, frames)
+
+
+def hints(error: MailgrantError, status: int) -> dict[str, str]:
+    """Return the headers that say how to do better: when to come again, or how to say who one is."""
+    seconds = error.retry_after if isinstance(error, Fault | TooMany) else None
+    if seconds is None and status == 503:
+        seconds = _RETRY_SECONDS
+    hints = {} if seconds is None else {"Retry-After": str(max(1, math.ceil(seconds)))}
+    return {**hints, "WWW-Authenticate": "Bearer"} if status == 401 else hints

@@ -1,7 +1,9 @@
 """What a request says: its body checked against a model with every fault named, its caller, its paging."""
 
 import json
+import math
 from base64 import b64decode
+from collections.abc import Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -49,7 +51,7 @@ class Request:
     def limit(self) -> int:
         """Return ``?limit=`` (1–200, default 50)."""
         text = self.query("limit", "50")
-        if not text.isdigit() or not 1 <= int(text) <= 200:
+        if not _is_number(text) or not 1 <= int(text) <= 200:
             raise _query_fault("limit", "out_of_range", "limit must be a whole number from 1 to 200")
         return int(text)
 
@@ -62,7 +64,7 @@ class Request:
             )
             raise TooLarge(detail)
         try:
-            return json.loads(content)
+            return json.loads(content, parse_float=_finite, parse_constant=_finite)
         except (ValueError, RecursionError) as error:
             detail = f"The body is not JSON: {str(error)[:120]}. Send one JSON object."
             raise InvalidRequest(detail, code=Code.INVALID_JSON) from None
@@ -89,10 +91,20 @@ class Request:
             detail = "Send the header X-Mailgrant-Request: 1 with every administrator's write."
             raise Refused(detail, Code.REQUEST_NOT_MARKED)
         host = self.header("host").lower()
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            name = ""
         if host != urlsplit(self.settings.public_base_url).netloc.lower() and name not in _LOOPBACK:
             detail = "The Host header is not the host of PUBLIC_BASE_URL. Call the address that PUBLIC_BASE_URL names."
             raise Refused(detail, Code.FOREIGN_HOST)
+
+    def if_match(self) -> int | None:
+        """Return the version that the caller means to change, None where any will do, -1 for what is no version."""
+        text = self.header("if-match").strip().removeprefix("W/").strip('"')
+        if text in ("", "*"):
+            return None
+        return int(text) if _is_number(text) else -1
 
     def bearer(self) -> str:
         """Return the caller's token: X-Mailgrant-Token, Bearer, or the password of HTTP Basic; '' for none."""
@@ -117,19 +129,53 @@ def check(model: type[BodyModel], data: Any) -> BodyModel:
     except ValidationError as error:
         faults = [
             FieldFault(
-                "".join(f"/{_escape(str(part))}" for part in item["loc"]),
+                _pointer(item["loc"], data, missing=item["type"] == "missing"),
                 str(item["type"]),
                 str(item["msg"]).removeprefix("Value error, "),
             )
             for item in error.errors(include_url=False, include_context=False, include_input=False)
         ]
-    names = ", ".join(fault.pointer or "the body" for fault in faults[:10])
+    except RecursionError:
+        faults = [FieldFault("", "too_deep", "the body is nested too deeply")]
+    names = ", ".join(dict.fromkeys(fault.pointer or "the body" for fault in faults[:10]))
     detail = f"The request has {len(faults)} fault{'s' if len(faults) > 1 else ''}: {names}. See errors for each."
     raise InvalidRequest(detail, faults)
 
 
-def _escape(part: str) -> str:
-    return part.replace("~", "~0").replace("/", "~1")
+def _pointer(places: Sequence[int | str], data: Any, *, missing: bool) -> str:
+    """
+    Return the JSON pointer (RFC 6901) of a fault at *places*, of which only those that are in *data* are shown.
+
+    pydantic names the member of a union, and ``[key]``, as places too; a *missing* field is a place without a value.
+    """
+    pointer, value = "", data
+    for number, place in enumerate(places, 1):
+        if _has(value, place):
+            value = value[place]
+        elif not (missing and number == len(places)):
+            continue
+        pointer += f"/{str(place).replace('~', '~0').replace('/', '~1')}"
+    return pointer
+
+
+def _has(value: Any, place: int | str) -> bool:
+    if isinstance(value, dict):
+        return place in value
+    return isinstance(value, list) and isinstance(place, int) and place < len(value)
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether *text* is a number that `int` takes; a caller may send thousands of digits, or digits like ``²``."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
+def _finite(text: str) -> float:
+    """Return a number of a JSON text; NaN and infinity are none, though Python's parser takes them."""
+    number = float(text)
+    if not math.isfinite(number):
+        message = f"{text[:20]} is not a number of JSON"
+        raise ValueError(message)
+    return number
 
 
 def _query_fault(name: str, code: str, message: str) -> InvalidRequest:

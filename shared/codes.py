@@ -69,7 +69,6 @@ class Code(StrEnum):
     DRAFT_REMOVED = "draft_removed"
     OUTCOME_UNKNOWN = "outcome_unknown"
     NOT_SENT_IN_TIME = "not_sent_in_time"
-    NEVER_ATTEMPTED = "never_attempted"
     DESTINATION_REFUSED = "destination_refused"
     DESTINATION_UNREACHABLE = "destination_unreachable"
     DESTINATION_FORBIDDEN = "destination_forbidden"

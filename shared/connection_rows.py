@@ -141,8 +141,19 @@ def changed_run(found: Found, run: Run) -> Update:
 
 
 def asked_now(run: Run, now: datetime, due: str) -> Run:
-    """Return the run made due now by a person, whatever it waited for."""
-    return replace(run, seq=run.seq + 1, next_at=to_text(now), due=due, claim="", stopped=False)
+    """
+    Return the run made due now by a person, whatever it waited for.
+
+    A claim stays named, so that the next one looks for what its holder may have left undone.
+    """
+    if run.stopped:  # what has failed for a day gets a day more
+        run = replace(run, stopped=False, failures=0, failing_since="")
+    return replace(run, seq=run.seq + 1, next_at=to_text(now), due=due)
+
+
+def parked(run: Run) -> Run:
+    """Return the run with nothing due until a person enables its connection again; a claim stays named, see above."""
+    return replace(run, seq=run.seq + 1, next_at="", due="")
 
 
 def _grant_parts(grant_id: str) -> tuple[str, str]:

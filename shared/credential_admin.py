@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TypeVar
 
 from shared.audit import Audit
@@ -12,6 +13,7 @@ from shared.codes import Code
 from shared.connection_rows import members
 from shared.credentials import Credential, NewCredential, examine, expiry_faults, promoted, secret_faults
 from shared.errors import (
+    Conflict,
     CredentialFault,
     Fault,
     FieldFault,
@@ -143,12 +145,15 @@ class CredentialAdmin:
         """
         Store a new secret as candidate, prove it by a token, then make it the active one; the old one is the fallback.
 
-        Where no tenant can prove it, it stays candidate. Raises `NotFound`, `InvalidRequest`, and `CredentialFault`
-        where Microsoft refuses the new secret, which then is forgotten.
+        Where no tenant can prove it, it stays candidate. Raises `NotFound`, `InvalidRequest`, `Conflict` where the
+        first secret was never stored, and `CredentialFault` where Microsoft refuses the new secret, which then is
+        forgotten.
         """
         refuse_if(secret_faults(secret) + expiry_faults(secret_expires_at, self.clock()))
-        name = self.get(credential_id).secret_name
-        version = self.vault.put(name, secret)
+        credential = self.get(credential_id)
+        if not credential.ready:
+            raise Conflict("The credential's first secret was not stored. Delete the credential and create it anew.")
+        version = self.vault.put(credential.secret_name, secret)
         candidate = {"candidate_version": version, "candidate_expires_at": secret_expires_at}
         stored = self._until_written(
             credential_id,
@@ -168,6 +173,8 @@ class CredentialAdmin:
         )
         for grant in self.registry.grants_of(credential_id):
             self.tokens.forget(grant.record.id)
+            if grant.record.fault is not None or not grant.record.usable:
+                self.tokens.suspect(grant.record.id, timedelta(0))  # what waited for a secret need wait no longer
         self.audit.write("credential.rotate", "done", credential_id=credential_id)
         return Rotated(after, proven=True, detail="The new secret is in use; the old one stays as a fallback.")
 

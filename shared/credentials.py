@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from shared.clouds import CLOUDS, Cloud, cloud_of_login_host
 from shared.codes import Code
@@ -204,7 +204,7 @@ def _from_urls(asked: NewCredential) -> tuple[Place, list[FieldFault]]:
 
 
 def _from_url(pointer: str, url: str, paths: tuple[str, ...]) -> tuple[Place, list[FieldFault]]:
-    parts = urlsplit(url.strip())
+    parts = _split(url.strip())
     tenant, _, rest = parts.path.lstrip("/").partition("/")
     path = f"/{rest.rstrip('/')}".lower()
     cloud = cloud_of_login_host(parts.hostname or "")
@@ -212,7 +212,14 @@ def _from_url(pointer: str, url: str, paths: tuple[str, ...]) -> tuple[Place, li
     if path == _V1_TOKEN_PATH:
         message = "this is the V1 endpoint: copy the V2 endpoint, which contains /oauth2/v2.0/"
         faults.append(FieldFault(pointer, Code.V1_ENDPOINT.value, message))
-    elif parts.scheme != "https" or path not in paths or not tenant or parts.query or parts.username or parts.port:
+    elif (
+        parts.scheme != "https"
+        or path not in paths
+        or not tenant
+        or parts.query
+        or "@" in parts.netloc
+        or ":" in parts.netloc
+    ):
         message = f"must be https://<login host>/<tenant>{paths[0]}, as the portal shows it under Endpoints"
         faults.append(FieldFault(pointer, "not_an_endpoint", message))
     if cloud is None:
@@ -221,6 +228,13 @@ def _from_url(pointer: str, url: str, paths: tuple[str, ...]) -> tuple[Place, li
             FieldFault(pointer, Code.UNKNOWN_CLOUD.value, f"the host must be a Microsoft login host: {hosts}")
         )
     return Place(cloud.name if cloud else "", tenant.lower()), faults
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # brackets that hold no IPv6 address
+        return urlsplit("")
 
 
 def _tenant_faults(tenant: str, asked: NewCredential) -> list[FieldFault]:

@@ -1,4 +1,4 @@
-"""Is the product well: storage, vault, tick, poison."""
+"""Is the product well: storage, vault, tick, queues, poison."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from shared.schedule import QUEUES, TICK_KEY, TICK_PARTITION
 from shared.times import from_text
 
 TICK_MISSED_SECONDS = 300.0
+_POISON = "-poison"
 
 
 class QueueLengths(Protocol):
@@ -45,27 +46,35 @@ class Health:
     clock: Clock
 
     def report(self) -> Report:
-        """Return the state of storage, vault, tick and poison queues; never raises for what it looks at."""
-        storage, tick_age, poison = self._storage()
+        """Return the state of storage, vault, tick, queues and poison; never raises for what it looks at."""
+        storage = {"tables": "ok", "queues": "ok"}
+        tick_age, lengths = None, {}
+        try:
+            tick_age = self._tick_age()
+        except StorageError as error:
+            storage["tables"] = error.code.value
+        try:
+            lengths = self._lengths()
+        except StorageError as error:
+            storage["queues"] = error.code.value
         vault = self._vault()
-        tick = "ok" if tick_age is not None and tick_age < TICK_MISSED_SECONDS else "missed"
+        ticking = tick_age is not None and tick_age < TICK_MISSED_SECONDS
         checks = {
             "storage": storage,
             "vault": vault,
-            "tick": {"state": tick, "age_seconds": tick_age},
-            "poison": poison,
+            "tick": {"state": "ok" if ticking else "missed", "age_seconds": tick_age},
+            "queues": {name: count for name, count in lengths.items() if not name.endswith(_POISON)},
+            "poison": {name: count for name, count in lengths.items() if name.endswith(_POISON)},
         }
-        return Report(storage == vault == tick == "ok", checks)
+        return Report({*storage.values(), vault} == {"ok"} and ticking, checks)
 
-    def _storage(self) -> tuple[str, float | None, dict[str, int]]:
-        try:
-            row = self.tables.credentials.get(TICK_PARTITION, TICK_KEY)
-            poison = {
-                f"{queue}-poison": self.queues.length(f"{queue}-poison") for queue in sorted(set(QUEUES.values()))
-            }
-        except StorageError:
-            return "unavailable", None, {}
-        return "ok", _age(self.clock(), str(row.values["at"])) if row else None, poison
+    def _tick_age(self) -> float | None:
+        row = self.tables.credentials.get(TICK_PARTITION, TICK_KEY)
+        return _age(self.clock(), str(row.values["at"])) if row else None
+
+    def _lengths(self) -> dict[str, int]:
+        names = sorted(set(QUEUES.values()))
+        return {name: self.queues.length(name) for name in [*names, *(f"{name}{_POISON}" for name in names)]}
 
     def _vault(self) -> str:
         try:

@@ -27,8 +27,9 @@ from shared.receipts import (
     receipt_key,
 )
 from shared.schedule import DELIVER as DELIVER_KIND
-from shared.schedule import QUEUES, DueRow, Wakeup
+from shared.schedule import DueRow, Wakeup
 from shared.stored_mail import read_mail
+from shared.waking import wake
 
 MOST_SCANNED = 1000
 DELIVER_AFTER = timedelta(minutes=2)
@@ -81,7 +82,8 @@ class Received:
         self._require_connection(connection_id)
         prefix = f"v|{status.value}|" if status in VIEWED and status is not None else "d|"
         first = _first_key(prefix, cursor)
-        rows = self._receipts.read(connection_id, first, f"{prefix}~", MOST_SCANNED if status else limit + 1).rows
+        most = MOST_SCANNED if status else limit + 1
+        rows = self._receipts.read(connection_id, first, f"{prefix}~", most).rows
         found: list[Found] = []
         for number, row in enumerate(rows):
             receipt = _get(self._receipts, connection_id, row.key.rpartition("|")[2])
@@ -89,7 +91,7 @@ class Received:
                 found.append(Found(connection_id, receipt))
             if len(found) == limit:
                 return Page(found, _cursor(row.key) if number + 1 < len(rows) else None)
-        return Page(found, _cursor(rows[-1].key) if status and len(rows) == MOST_SCANNED else None)
+        return Page(found, _cursor(rows[-1].key) if len(rows) == most else None)
 
     def get(self, receipt_id: str) -> Found:
         """Return a receipt. Raises `NotFound`."""
@@ -166,7 +168,7 @@ class Received:
         due = DueRow(now + DELIVER_AFTER, DELIVER_KIND, connection_id)
         self._connections.commit(shard_of(connection_id), [Upsert(due.key, due.values)])
         self._receipts.commit(connection_id, [Work(DELIVER, now, receipt.hash).insert()])
-        self._wakeups.put(QUEUES[DELIVER_KIND], Wakeup(DELIVER_KIND, connection_id).to_body())
+        wake(self._wakeups, Wakeup(DELIVER_KIND, connection_id))
         return found
 
     def _require_connection(self, connection_id: str) -> None:

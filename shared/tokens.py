@@ -1,9 +1,8 @@
 """The shared token module: may a grant be used, and with which token; secrets from Key Vault, state from tables."""
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -21,6 +20,7 @@ from shared.errors import (
     Throttled,
     Unreachable,
 )
+from shared.flights import Flights
 from shared.grants import REQUIRED_ROLES, Grant, standing_fault
 from shared.ports import AccessToken, Clock, Entra, GraphMailbox, Tables, Vault, Wakeups
 from shared.registry import Registry
@@ -82,7 +82,7 @@ class Tokens:
         self._wakeups = wakeups
         self._clock = clock
         self._monotonic = monotonic
-        self._flights = _Flights()
+        self._flights = Flights()
         self._standings: dict[str, _Standing] = {}
         self._held: dict[tuple[str, str, str], _Held] = {}
         self._secrets: dict[tuple[str, str], str] = {}
@@ -222,6 +222,8 @@ class Tokens:
 
     def _with_other_version(self, credential: Credential, tenant: str, fault: Fault) -> tuple[Credential, AccessToken]:
         again = self._registry.credential(credential.id).record
+        if again.active_version != credential.active_version:
+            self._forget_all(credential.id)  # else each call would try the old version anew for a minute
         version = next((version for version in again.versions() if version != credential.active_version), "")
         if not version:
             raise fault
@@ -274,20 +276,12 @@ class Tokens:
             if (before.code if before else "") != (fault.code.value if fault else ""):
                 recorded = fault.recorded(to_text(self._clock())) if fault else None
                 self._registry.save_credential(stored, replace(stored.record, fault=recorded))
+        self._forget_all(credential_id)
+
+    def _forget_all(self, credential_id: str) -> None:
         for grant_id, known in list(self._standings.items()):
             if known.credential.id == credential_id:
                 self.forget(grant_id)
-
-
-class _Flights:
-    """One lock per key, so that of many who want the same thing one fetches it and the others wait."""
-
-    def __init__(self) -> None:
-        self._locks: dict[Hashable, threading.RLock] = {}
-
-    def of(self, key: Hashable) -> threading.RLock:
-        """Return the lock of *key*."""
-        return self._locks.setdefault(key, threading.RLock())
 
 
 def _fault(credential: Credential, grant: Grant) -> Fault | None:

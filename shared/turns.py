@@ -184,22 +184,23 @@ class Turn:
                 return
             self._write(self._mine(), {f"wanted_{self.kind}": ""})
 
-    def release(self, operations: Sequence[Operation] = ()) -> "Released":
+    def release(self, operations: Sequence[Operation] = (), *, yielding: bool = False) -> "Released":
         """
         Give the turn up in one transaction with *operations*, unless the own kind left word meanwhile.
 
+        Where the other kind waits, *yielding* gives it up all the same: then the caller wakes its own kind once more.
         Returns whether it was released, and the kind that has waited and must be woken, if any. Where it was not
         released nothing was written: scan again. Raises `TurnLost`, and `RowChanged` for rows of *operations*.
         """
         with self._lock:
             etag, box = self.etag, self.box
             while True:
-                if box.wanted(self.kind):
-                    self.box, self.etag = box, etag
-                    return Released(done=False, wake="")
                 wake = "send" if self.kind == "fetch" and box.wanted_send else ""
                 wake = "fetch" if self.kind == "send" and box.wanted_fetch else wake
-                values = self._free(box, wake)
+                if box.wanted(self.kind) and not (yielding and wake):
+                    self.box, self.etag = box, etag
+                    return Released(done=False, wake="")
+                values = self._free(box.wanting(self.kind, ""), wake)
                 key = box_key(self.box_hash)
                 try:
                     self.turns.table.commit(shard_of(self.box_hash), [Update(key, values, etag), *operations])

@@ -1,16 +1,17 @@
 """What becomes of a connection: changed, fetched now, deleted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.audit import Audit
 from shared.codes import Code
 from shared.connection_admin.folders import refuse_taken_folder, resolve_action
+from shared.connection_admin.incoming import Consequences, consequences, due_now
 from shared.connection_admin.rules import AskedAction, action_faults, destination_faults, out_of_range, wrong_direction
 from shared.connection_rows import (
     Found,
-    asked_now,
     changed_run,
     fence,
     find,
@@ -29,10 +30,11 @@ from shared.errors import (
     RowExists,
     RowMissing,
 )
+from shared.outbox.rows import GATE_KEY
 from shared.ports import ANY, Clock, Delete, GraphDirectory, Operation, Tables, Update, Upsert, Wakeups, Webhooks
 from shared.refusals import refuse_if
 from shared.rows import encode
-from shared.schedule import FETCH, SEND, DueRow, Wakeup
+from shared.schedule import SEND, DueRow, Wakeup
 from shared.times import from_text
 from shared.tokens import Tokens
 from shared.waking import wake
@@ -77,28 +79,30 @@ class ConnectionChanges:
                 raise PreconditionFailed("The connection has changed since. Read it again and repeat the change.")
             after = replace(found.connection, **values, version=found.connection.version + 1)
             refuse_taken_folder(after, found.rows)
-            if self._written(found, after):
+            if self._written(found, after, values):
                 self.audit.write(
                     "connection.change", "done", connection_id=connection_id, fields=",".join(sorted(values))
                 )
-                if after.enabled and not found.connection.enabled:
-                    self._resume(after, found.run.seq)
                 return after
 
     def fetch(self, connection_id: str) -> None:
         """
         Make an incoming connection due now, even a stopped one; does nothing more while a fetch is under way.
 
-        Raises `NotFound`, `InvalidRequest` for an outgoing connection.
+        Raises `NotFound`, `InvalidRequest` for an outgoing connection, `Conflict` for a disabled one.
         """
         while True:
             found = find(self.tables, connection_id)
             if found.connection.direction is not Direction.INCOMING:
                 raise InvalidRequest("An outgoing connection fetches nothing.", code=Code.INVALID_REQUEST)
+            if not found.connection.enabled:
+                raise Conflict("The connection is disabled. Enable it, and it is fetched at once.")
             run = found.run
             if run.claim and run.next_at and from_text(run.next_at) > found.storage_time:
                 return
-            if self._due_now(found):
+            changed = due_now(found)
+            if self._committed(found.connection, changed.operations, changed.ended):
+                self._wake(changed.wakeups)
                 return
 
     def delete(self, connection_id: str, *, discard: bool = False) -> None:
@@ -114,10 +118,27 @@ class ConnectionChanges:
                 return
             if not discard:
                 self._refuse_pending(connection_id)
+            outgoing = found.connection.direction is Direction.OUTGOING
+            if outgoing:
+                self._close(connection_id, discard=discard)
             if self._removed(found):
+                if outgoing:
+                    wake(self.wakeups, Wakeup(SEND, connection_id, due=_woken_by(found).key))
                 leave_grant(self.tables, connection_id, found.connection.grant_id)
                 self.audit.write("connection.delete", "discarded" if discard else "done", connection_id=connection_id)
                 return
+
+    def _close(self, connection_id: str, *, discard: bool) -> None:
+        """Let no mail in any more, and look once more for those that slipped in before: then the gate opens again."""
+        with suppress(RowMissing):
+            self.tables.outbox.commit(connection_id, [Delete(GATE_KEY)])
+        if discard:
+            return
+        try:
+            self._refuse_pending(connection_id)
+        except Conflict:
+            self.tables.outbox.commit(connection_id, [Upsert(GATE_KEY, {"open": True})])
+            raise
 
     def _faults(self, connection: Connection, changes: Mapping[str, Any]) -> list[FieldFault]:
         faults = [*wrong_direction(connection.direction, changes), *out_of_range(changes)]
@@ -129,38 +150,22 @@ class ConnectionChanges:
             faults += [missing] if destination is None else destination_faults(destination, self.webhooks)
         return faults
 
-    def _written(self, found: Found, after: Connection) -> bool:
+    def _written(self, found: Found, after: Connection, values: Mapping[str, Any]) -> bool:
         """Write config and run at once; the run row's new etag makes a running fetch's commit fail."""
-        operations = [
-            fence(after.box, found.rows),
-            Update(connection_key(after.id), encode(after), found.etag(connection_key(after.id))),
-            changed_run(found, replace(found.run, config_version=after.version)),
-        ]
-        try:
-            self.tables.connections.commit(after.shard, operations)
-        except (RowChanged, RowExists, RowMissing):
+        if after.direction is Direction.INCOMING:
+            changed = consequences(found, after, destination="destination" in values)
+        else:
+            changed = _of_outgoing(found, after)
+        config = Update(connection_key(after.id), encode(after), found.etag(connection_key(after.id)))
+        operations = [fence(after.box, found.rows), config, *changed.operations]
+        if not self._committed(after, operations, changed.ended):
             return False
+        self._wake(changed.wakeups)
         return True
 
-    def _resume(self, connection: Connection, seq: int) -> None:
-        """Make due what an enabled connection may have let pass while it was disabled."""
-        if connection.direction is Direction.INCOMING:
-            self.fetch(connection.id)
-            return
-        due = DueRow(self.clock(), SEND, connection.id, seq)
-        self.tables.connections.commit(connection.shard, [Upsert(due.key, due.values)])
-        wake(self.wakeups, Wakeup(SEND, connection.id, seq, due.key))
-
-    def _due_now(self, found: Found) -> bool:
-        connection, now = found.connection, self.clock()
-        due = DueRow(now, FETCH, connection.id, found.run.seq + 1)
-        run = asked_now(found.run, now, due.key)
-        write: list[Operation] = [changed_run(found, run), Upsert(due.key, due.values)]
-        old = found.run.due
-        if not self._committed(connection, write, [old] if old not in ("", due.key) else []):
-            return False
-        wake(self.wakeups, Wakeup(FETCH, connection.id, run.seq, due.key))
-        return True
+    def _wake(self, wakeups: Sequence[Wakeup]) -> None:
+        for wakeup in wakeups:
+            wake(self.wakeups, wakeup)
 
     def _removed(self, found: Found) -> bool:
         connection = found.connection
@@ -176,6 +181,10 @@ class ConnectionChanges:
         if found.delivery is not None:
             operations.append(Delete(delivery, found.etag(delivery)))
             dues.append(found.delivery.due)
+        if connection.direction is Direction.OUTGOING:
+            last = _woken_by(found)
+            operations.append(Upsert(last.key, last.values))
+            dues = [due for due in dues if due != last.key]
         operations += [
             Delete(key, ANY)
             for key, row in found.rows.items()
@@ -208,6 +217,22 @@ class ConnectionChanges:
         if counts:
             detail = f"There is work left: {' and '.join(counts)}. Wait, or delete with ?discard=true to give it up."
             raise Conflict(detail, Code.WORK_PENDING)
+
+
+def _of_outgoing(found: Found, after: Connection) -> Consequences:
+    """Return what changing an outgoing connection means: once enabled again it sends what it let pass."""
+    run = replace(found.run, config_version=after.version)
+    if not after.enabled or found.connection.enabled:
+        return Consequences([changed_run(found, run)], [], [])
+    run, due = replace(run, fault=None, failures=0, failing_since=""), _woken_by(found)
+    # No seq: the run waits for the end of the hold, and word of that state would be dropped.
+    wakeups = [Wakeup(SEND, found.connection.id, due=due.key)]
+    return Consequences([changed_run(found, run), Upsert(due.key, due.values)], [], wakeups)
+
+
+def _woken_by(found: Found) -> DueRow:
+    """Return the due row, due now, that speaks of no state of the run: who it wakes looks for himself."""
+    return DueRow(found.storage_time, SEND, found.connection.id)
 
 
 def refuse_fixed(changes: Mapping[str, Any]) -> None:

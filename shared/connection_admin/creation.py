@@ -29,7 +29,8 @@ from shared.errors import (
     RowExists,
 )
 from shared.identifiers import box_hash, new_connection_id
-from shared.ports import Clock, GraphDirectory, Insert, Operation, Tables, Wakeups, Webhooks
+from shared.outbox.rows import GATE_KEY
+from shared.ports import Clock, GraphDirectory, Insert, Operation, Tables, Upsert, Wakeups, Webhooks
 from shared.refusals import refuse_if
 from shared.registry import Registry
 from shared.rows import encode
@@ -61,6 +62,8 @@ class ConnectionCreation:
         refuse_if(faults_of(asked, fields, self.webhooks))
         connection = self._resolved(asked)
         join_grant(self.tables, connection)
+        if connection.direction is Direction.OUTGOING:
+            self.tables.outbox.commit(connection.id, [Upsert(GATE_KEY, {"open": True})])
         try:
             self._insert(connection)
         except Conflict:
@@ -121,7 +124,7 @@ class ConnectionCreation:
             read = self.tables.connections.read(shard, f"b|{box}|", f"b|{box}~")
             rows = {row.key: row for row in read.rows}
             refuse_taken_folder(connection, rows)
-            now = self.clock()
+            now = read.storage_time
             operations = [fence(box, rows), *_rows_of(connection, now)]
             if box_key(box) not in rows:
                 operations.append(Insert(box_key(box), encode(Box())))
@@ -129,7 +132,7 @@ class ConnectionCreation:
                 self.tables.connections.commit(shard, operations)
             except (RowChanged, RowExists):
                 continue
-            if connection.direction is Direction.INCOMING:
+            if connection.direction is Direction.INCOMING and connection.enabled:
                 due = DueRow(now, FETCH, connection.id)
                 wake(self.wakeups, Wakeup(FETCH, connection.id, 0, due.key))
             return
@@ -139,14 +142,17 @@ def _rows_of(connection: Connection, now: datetime) -> list[Operation]:
     config = Insert(connection_key(connection.id), encode(connection))
     if connection.direction is Direction.OUTGOING:
         return [config, Insert(run_key(connection.id), encode(Run(connection.id)))]
-    due = DueRow(now, FETCH, connection.id)
-    run = Run(connection.id, next_at=to_text(now), due=due.key, since=_since(connection))
     delivery = Insert(delivery_key(connection.id), encode(Delivery(connection.id)))
+    run = Run(connection.id, since=_since(connection, now))
+    if not connection.enabled:  # it is due once it is enabled
+        return [config, Insert(run_key(connection.id), encode(run)), delivery]
+    due = DueRow(now, FETCH, connection.id)
+    run = replace(run, next_at=to_text(now), due=due.key)
     return [config, Insert(run_key(connection.id), encode(run)), delivery, due.insert()]
 
 
-def _since(connection: Connection) -> str:
-    """Return the time before which nothing is taken, '' where everything is."""
+def _since(connection: Connection, now: datetime) -> str:
+    """Return the time before which nothing is taken, '' where everything is; *now* is storage's, not the host's."""
     if connection.start == START_ALL:
         return ""
-    return connection.created_at if connection.start == START_NOW else to_text(from_text(connection.start))
+    return to_text(now) if connection.start == START_NOW else to_text(from_text(connection.start))

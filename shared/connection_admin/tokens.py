@@ -1,7 +1,7 @@
 """Tokens of a connection: each has one scope, is shown once, and is known by its hash only."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.audit import Audit
@@ -11,6 +11,7 @@ from shared.connections import Connection, connection_key, token_key
 from shared.errors import Conflict, InvalidRequest, NotFound, Refused, RowChanged, RowExists, RowMissing, StorageError
 from shared.identifiers import BOX_LENGTH, Token, box_of, is_ulid, new_token, new_ulid, parse_token, same_hash, shard_of
 from shared.ports import ANY, Clock, Delete, Insert, Tables, Update
+from shared.rates import Rates
 from shared.rows import decode, encode
 from shared.times import from_text, to_text
 
@@ -42,6 +43,7 @@ class ConnectionTokens:
     tables: Tables
     audit: Audit
     clock: Clock
+    rates: Rates = field(default_factory=Rates)
 
     def create(self, connection_id: str, scope: str) -> tuple[ConnectionToken, Token]:
         """
@@ -89,8 +91,8 @@ class ConnectionTokens:
         """
         Return the connection that a caller's token names.
 
-        Form and checksum are checked before any storage call. Raises `Refused` (token_missing, token_refused), and
-        `NotFound` where the token is of another scope, revoked, or never was.
+        Form and checksum are checked before any storage call. Raises `Refused` (token_missing, token_refused),
+        `NotFound` where the token is of another scope, revoked, or never was, and `TooMany`.
         """
         if not text:
             detail = "Send the connection's token as Bearer, in X-Mailgrant-Token, or as the password of HTTP Basic."
@@ -108,6 +110,7 @@ class ConnectionTokens:
         config = self.tables.connections.get(shard, connection_key(known.connection_id))
         if config is None or known.scope != scope:
             raise NotFound(_UNKNOWN)
+        self.rates.take(known.id)
         self._seen(shard, known)
         return decode(Connection, config.values)
 

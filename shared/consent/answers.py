@@ -59,7 +59,8 @@ def _refusal(seen: State, params: Mapping[str, str]) -> tuple[Code, str]:
     cancelled = params.get("error_subcode") == "cancel" or seen.error in _CANCELS
     if cancelled:
         return Code.CONSENT_CANCELLED, f"The consent was cancelled at Microsoft. {_AGAIN}"
-    return Code.CONSENT_REFUSED, f"Microsoft refused the consent. {_AGAIN}"
+    detail = f"Microsoft refused the consent. {_AGAIN} If that fails too, send the code below to whoever sent the link."
+    return Code.CONSENT_REFUSED, detail
 
 
 def _word(text: str) -> str:

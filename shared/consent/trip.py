@@ -174,7 +174,9 @@ class Consent:
         if token is None or state is None or not same_hash(state.result_hash, token.secret_hash):
             raise NotFound("There is no such result. Open the link that you were sent once more.")
         if from_text(state.used_at) + RESULT_LIFE <= self.clock():
-            raise Gone("This result is no longer shown. The console shows the state of the grant.", Code.LINK_EXPIRED)
+            raise Gone(
+                "A result is shown for 24 hours. Ask whoever sent you the link how it stands.", Code.LINK_EXPIRED
+            )
         registry = Registry(self.tables)
         grant = registry.find_grant(state.grant_id) if state.grant_id else None
         try:
@@ -209,7 +211,7 @@ class Consent:
         try:
             credential = registry.credential(state.credential_id).record
         except NotFound:
-            raise Gone("What this was for has been deleted. Nothing was changed.", Code.STATE_EXPIRED) from None
+            raise Gone("What this link was for has been deleted. Nothing was changed.", Code.LINK_EXPIRED) from None
         used = judged(state, credential, params)
         used = replace(used, used_at=to_text(now), params_hash=_params_hash(params), result_hash=result.secret_hash)
         if not used.problem:

@@ -7,18 +7,17 @@ that a death repeats few.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from shared.box import View
-from shared.codes import Code
-from shared.connections import Back, Connection, Destination
-from shared.deliver.job import LONGEST_BACK, DeliveryJob, LeaseLost, claim, held, leave_word, remove_stray
-from shared.errors import Fault, RowChanged, RowMissing
-from shared.events import CONTENT_TYPE, EventMaker, for_queue, to_bytes
+from shared.connections import Back
+from shared.deliver.handing import Handing, Outcome, Secrets, Sign
+from shared.deliver.job import LONGEST_BACK, DeliveryJob, LeaseLost, claim, follow, held, leave_word, remove_stray
+from shared.errors import RowChanged, RowMissing
+from shared.events import EventMaker
 from shared.identifiers import box_of, is_connection_id, shard_of
 from shared.mail.parsed import Mail
 from shared.ports import BlobStore, Clock, Delete, Operation, Tables, Wakeups, Webhooks
@@ -30,46 +29,21 @@ from shared.receipts import (
     change,
     moved,
     packed,
-    public_id,
     read_receipt,
     receipt_key,
     work_range,
 )
 from shared.schedule import DELIVER as DELIVER_KIND
 from shared.schedule import QUEUES, Wakeup
-from shared.stored_mail import read_mail
 from shared.times import to_text
 from shared.turns import Turns
 
 log = logging.getLogger("mailgrant.deliver")
 
-AT_ONCE = 8
 BATCH = 16
 MAX_SECONDS = 240.0
 CLAIM_TRIES = 5
-QUEUE_PREFIX = "out-"
-
-Sign = Callable[[str, str, datetime, bytes], Mapping[str, str]]
-"""Makes signature headers from secret, event id, time and body."""
-
-
-class Secrets(Protocol):
-    """What deliver needs of the signing keys."""
-
-    def signing_secret(self, connection_id: str, number: int = 1) -> str:
-        """Return the *number*-th signing secret of a connection. Raises `CredentialFault` (vault_*)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of handing over one mail; *mail* is None where there was nothing to hand over."""
-
-    work: Work
-    receipt: Receipt | None = None
-    etag: str = ""
-    mail: Mail | None = None
-    fault: Fault | None = None
-    gone: bool = False
+FRESH_SLACK = timedelta(seconds=5)
 
 
 class Deliver:
@@ -91,15 +65,11 @@ class Deliver:
     ) -> None:
         self._table = tables.connections
         self._receipts = tables.receipts
-        self._blobs = blobs.received
         self._wakeups = wakeups
         self._turns = turns
-        self._webhooks = webhooks
-        self._secrets = secrets
-        self._sign = sign
-        self._events = events
+        self._lease = timedelta(seconds=turns.lease_seconds)
+        self._handing = Handing(tables.receipts, blobs.received, wakeups, webhooks, secrets, sign, events, clock)
         self._back = Back(retry_seconds, LONGEST_BACK)
-        self._clock = clock
         self._monotonic = monotonic
 
     def run(self, wakeup: Wakeup) -> None:
@@ -115,13 +85,13 @@ class Deliver:
             delivery = view.deliveries.get(wakeup.id)
             if delivery is not None and wakeup.id in view.connections and held(view, delivery):
                 if leave_word(self._table, view, delivery):
-                    remove_stray(self._table, shard_of(wakeup.id), delivery, wakeup)
+                    follow(self._table, view, wakeup, self._lease)
                     return
                 continue
             if not _may_deliver(view, wakeup.id):
                 remove_stray(self._table, shard_of(wakeup.id), delivery, wakeup)
                 return
-            job = claim(self._table, view, wakeup.id, wakeup.due, self._storage_clock(view))
+            job = claim(self._table, view, wakeup, self._lease, self._storage_clock(view))
             if job is not None:
                 self._hold(job)
                 return
@@ -146,11 +116,11 @@ class Deliver:
         while not job.delivery.disabled:
             job.renew()
             probing = job.delivery.paused
-            upto = None if probing or everything else job.now()
-            rows = self._receipts.read(job.connection.id, *work_range(DELIVER, upto), 1 if probing else BATCH).rows
-            if not rows:
+            work = self._due_work(job, 1 if probing else BATCH, whatever=probing or everything)
+            if not work:
                 return False
-            outcomes = self._hand_over(job, [Work.from_row(row.key, row.values) for row in rows])
+            batch = self._handing.hand_over(job, work)
+            outcomes = batch.outcomes
             failed = [outcome for outcome in outcomes if outcome.fault is not None]
             for outcome in outcomes:
                 if outcome.mail is not None or outcome.fault is not None:
@@ -159,6 +129,8 @@ class Deliver:
                 job.disable()
             self._record(job, outcomes)
             log.info("deliver.batch connection_id=%s tried=%d failed=%d", job.connection.id, len(outcomes), len(failed))
+            if batch.trouble is not None:
+                raise batch.trouble
             if job.delivery.paused or (everything and failed):
                 return False
             # Once a paused destination answers, its backlog goes out whatever the waits of its single mails.
@@ -166,6 +138,27 @@ class Deliver:
             if self._monotonic() >= ends:
                 return True
         return False
+
+    def _due_work(self, job: DeliveryJob, most: int, *, whatever: bool) -> list[Work]:
+        """
+        Return the work that is due, oldest first, at most *most*, or *whatever* there is; each mail once.
+
+        Storage tells its time in whole seconds, cut, so what was stored this moment seems to be due a little later.
+        Mail that was asked for once more may stand there twice: one handing over answers for both.
+        """
+        upto = None if whatever else job.now() + FRESH_SLACK
+        rows = self._receipts.read(job.connection.id, *work_range(DELIVER, upto), most).rows
+        found: dict[str, Work] = {}
+        twice: list[Operation] = []
+        for work in (Work.from_row(row.key, row.values) for row in rows):
+            if not whatever and work.attempts and work.at > job.now():
+                continue
+            if found.setdefault(work.hash, work) is not work:
+                twice.append(Delete(work.key))
+        if twice:
+            with suppress(RowMissing):
+                self._receipts.commit(job.connection.id, twice)
+        return list(found.values())
 
     def _next_at(self, job: DeliveryJob, *, more: bool) -> datetime | None:
         if job.delivery.disabled:
@@ -179,46 +172,6 @@ class Deliver:
             return job.probe_at(self._back)
         return max(Work.from_row(rows[0].key, rows[0].values).at, job.now())
 
-    def _hand_over(self, job: DeliveryJob, work: Sequence[Work]) -> list[Outcome]:
-        destination = job.connection.destination
-        assert destination is not None  # noqa: S101 - `_may_deliver` has looked
-        try:
-            number = destination.signing_version
-            secret = self._secrets.signing_secret(job.connection.id, number) if destination.type == "webhook" else ""
-        except Fault as fault:
-            return [Outcome(item, fault=fault) for item in work]
-        with ThreadPoolExecutor(AT_ONCE) as workers:
-            return list(workers.map(lambda item: self._hand_over_one(job.connection, destination, secret, item), work))
-
-    def _hand_over_one(self, connection: Connection, destination: Destination, secret: str, work: Work) -> Outcome:
-        row = self._receipts.get(connection.id, receipt_key(work.hash))
-        if row is None:
-            return Outcome(work)
-        receipt = read_receipt(row.values)
-        mail = read_mail(self._blobs, receipt)
-        outcome = Outcome(work, receipt, row.etag, mail)
-        if mail is None:
-            return outcome
-        try:
-            event = self._events.message_received(connection, receipt, mail)
-            if destination.type == "queue":
-                if not destination.name.startswith(QUEUE_PREFIX):
-                    raise Fault("The destination's queue must begin with out-.", Code.DESTINATION_FORBIDDEN)
-                self._wakeups.put(destination.name, for_queue(event))
-                return outcome
-            return self._post(outcome, destination.url, secret, public_id(connection.id, receipt.hash), to_bytes(event))
-        except Fault as fault:
-            return replace(outcome, fault=fault)
-
-    def _post(self, outcome: Outcome, url: str, secret: str, event_id: str, body: bytes) -> Outcome:
-        headers = {"Content-Type": CONTENT_TYPE, **self._sign(secret, event_id, self._clock(), body)}
-        answer = self._webhooks.post(url, body, headers)
-        if 200 <= answer.status < 300:
-            return outcome
-        detail = f"The destination answered {answer.status} instead of 2xx. It is tried again by itself."
-        fault = Fault(detail, Code.DESTINATION_REFUSED, retryable=True, retry_after=answer.retry_after)
-        return replace(outcome, fault=fault, gone=answer.status == 410)
-
     def _record(self, job: DeliveryJob, outcomes: Sequence[Outcome]) -> None:
         """Record what came of a batch in few transactions; where a row changed meanwhile, one by one as it is now."""
         for part in packed([self._operations(job, outcome) for outcome in outcomes]):
@@ -231,15 +184,20 @@ class Deliver:
                         self._record_one(job, outcome)
 
     def _record_one(self, job: DeliveryJob, outcome: Outcome) -> None:
+        missing: set[str] = set()
         for _ in range(CLAIM_TRIES):
             row = self._receipts.get(job.connection.id, receipt_key(outcome.work.hash))
             fresh = replace(outcome, receipt=read_receipt(row.values) if row else None, etag=row.etag if row else "")
+            operations = [item for item in self._operations(job, fresh) if item.key not in missing]
+            if not operations or (outcome.fault is not None and outcome.work.key in missing):
+                return  # its work was removed by someone who erased the mail
             try:
-                self._receipts.commit(job.connection.id, self._operations(job, fresh))
+                self._receipts.commit(job.connection.id, operations)
             except RowChanged:
                 continue
-            except RowMissing:
-                return  # its work was removed by someone who erased the mail
+            except RowMissing as error:
+                missing.add(error.key)
+                continue
             return
 
     def _operations(self, job: DeliveryJob, outcome: Outcome) -> list[Operation]:

@@ -10,7 +10,7 @@ from shared.errors import CredentialFault, Fault, GrantFault, ItemFault, RowChan
 from shared.fetch.contents import BATCH, Content, ContentReader, Wanted
 from shared.fetch.job import Job, portions
 from shared.fetch.pages import PageStore, with_content, work_of
-from shared.ports import Delete, GraphMailbox, GraphReading, Operation, Table
+from shared.ports import Delete, GraphMailbox, GraphReading, Operation, Placed, Table
 from shared.receipts import (
     AFTER,
     REFETCH,
@@ -58,6 +58,8 @@ class AfterFetch:
         for kind in (AFTER, REFETCH):
             due: list[tuple[Work, Receipt]] = []
             rows = self._receipts.read(job.connection.id, *work_range(kind, None), MOST_WORK).rows
+            if len(rows) == MOST_WORK:
+                job.wait_for(job.now())
             for work in (Work.from_row(row.key, row.values) for row in rows):
                 if work.at > job.now():
                     job.wait_for(work.at)
@@ -76,7 +78,10 @@ class AfterFetch:
         self, job: Job, mailbox: GraphMailbox, due: list[tuple[Work, Receipt]]
     ) -> list[tuple[Work, Receipt]]:
         """Leave out what was done already by a run that died: a repeated move would be a second one."""
-        if job.connection.after_fetch.action not in (Action.MOVE, Action.DELETE):
+        if job.connection.after_fetch.action == Action.NONE:  # it was changed since: nothing may happen any more
+            self._commit(job, [[Delete(work.key)] for work, _ in due])
+            return []
+        if job.connection.after_fetch.action == Action.READ:
             return due
         left: list[tuple[Work, Receipt]] = []
         for batch in portions(due, BATCH):
@@ -88,7 +93,9 @@ class AfterFetch:
                 place = places[receipt.graph_id]
                 if isinstance(place, Fault) and not isinstance(place, ItemFault):
                     raise place
-                if isinstance(place, Fault) or place.folder_id == job.connection.after_fetch.folder_id:
+                moved_there = isinstance(place, Placed) and place.folder_id == job.connection.after_fetch.folder_id
+                gone = isinstance(place, Fault) and place.code == Code.MESSAGE_NOT_FOUND
+                if moved_there or gone:
                     done.append([Delete(work.key)])
                 else:
                     left.append((work, receipt))
@@ -106,6 +113,7 @@ class AfterFetch:
             try:
                 with job.turn.permits.all():
                     answers = self._graph.apply(mailbox, action, [receipt.graph_id for _, receipt in batch], folder)
+                    answers = self._told_apart(mailbox, answers) if action == "move" else answers
             except Fault as fault:
                 trouble = fault
                 job.wait_for(job.now())
@@ -118,6 +126,15 @@ class AfterFetch:
         self._commit(job, done)
         if trouble is not None:
             raise trouble
+
+    def _told_apart(self, mailbox: GraphMailbox, answers: dict[str, Fault | None]) -> dict[str, Fault | None]:
+        """Return *answers* with the fault of a folder that is gone: Graph says 404 for it as for the message."""
+        missing = [key for key, fault in answers.items() if fault is not None and fault.code == Code.MESSAGE_NOT_FOUND]
+        if not missing:
+            return answers
+        there = [key for key, place in self._graph.placed(mailbox, missing).items() if isinstance(place, Placed)]
+        fault = ItemFault("The folder that mail is moved to is gone. Choose another folder.", Code.FOLDER_NOT_FOUND)
+        return {**answers, **dict.fromkeys(there, fault)}
 
     def _applied(self, job: Job, work: Work, receipt: Receipt, fault: Fault | None) -> list[Operation]:
         """Return the operations that record one outcome; a message that is gone needs nothing more."""

@@ -1,6 +1,7 @@
 """How fetch claims a connection, and commits what became of it: one transaction each, fenced by the record's etag."""
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,8 +17,8 @@ from shared.fetch.job import (
     scheduled,
 )
 from shared.identifiers import shard_of
-from shared.ports import ANY, Delete, Operation, Table
-from shared.schedule import FETCH, Wakeup
+from shared.ports import ANY, Delete, Operation, Table, Upsert
+from shared.schedule import FETCH, DueRow, Wakeup
 from shared.times import from_text
 from shared.turns import Released, Turn, Turns, View
 
@@ -44,6 +45,25 @@ class FetchClaims:
             self._table.commit(shard, [Delete(wakeup.due, ANY)])
         except RowMissing:
             return
+
+    def follow(self, view: View, wakeup: Wakeup) -> None:
+        """
+        Move the due row that the tick fired to the end of the turn's lease, so that a death is noticed soon after it.
+
+        The tick left it five minutes on. Where the record still has a due row of its own, or anew, it is removed.
+        """
+        run, shard = view.runs.get(wakeup.id), shard_of(wakeup.id)
+        if not wakeup.due or (run is not None and run.due == wakeup.due):
+            return
+        if run is None or not run.due or self._table.get(shard, run.due) is not None:
+            self.drop(view, wakeup)
+            return
+        ends = max(view.storage_time, from_text(view.box.lease_until) if view.box.lease_until else view.storage_time)
+        due = DueRow(ends + timedelta(seconds=self._turns.lease_seconds / 2), FETCH, wakeup.id, run.seq)
+        if due.key == wakeup.due:
+            return
+        with suppress(RowMissing):  # whoever claimed since has removed it
+            self._table.commit(shard, [Upsert(due.key, due.values), Delete(wakeup.due, ANY)])
 
     def claim(self, view: View, connection_id: str, fired: str, skip: str) -> Job | None:
         """
@@ -83,7 +103,7 @@ class FetchClaims:
 
     def commit(self, job: Job, *, release: bool) -> Released:
         """
-        Write the record with its due rows, and give up the turn with it where *release* says so.
+        Write the record with its due rows, and give up the turn with it where *release* says so, at once if send waits.
 
         Where the record was changed or deleted meanwhile nothing of this run is written.
         """
@@ -92,7 +112,7 @@ class FetchClaims:
         while True:
             operations = commit_operations(job, skip)
             try:
-                released = job.turn.release(operations) if release else Released(done=False, wake="")
+                released = job.turn.release(operations, yielding=True) if release else Released(done=False, wake="")
                 if not released.done:
                     self._table.commit(job.connection.shard, operations)
             except (RowMissing, RowChanged) as error:
@@ -108,7 +128,7 @@ class FetchClaims:
     def _abandon(self, job: Job, *, release: bool) -> Released:
         log.info("fetch.fenced connection_id=%s", job.connection.id)
         job.more = False
-        return job.turn.release() if release else Released(done=False, wake="")
+        return job.turn.release(yielding=True) if release else Released(done=False, wake="")
 
     def _look_for(self, job: Job) -> Released:
         """Look whether a commit without an answer was done; raises the trouble again where it was not."""
@@ -116,7 +136,8 @@ class FetchClaims:
         run = view.runs.get(job.connection.id)
         if run is None or run.seq != job.run.seq or run.due != job.run.due:
             raise StorageUnavailable("The commit of a fetch got no answer and was not done.")
-        return Released(done=view.box.holder != job.turn.claim_id, wake="")
+        done = view.box.holder != job.turn.claim_id
+        return Released(done=done, wake=view.box.reserved_for if done else "")
 
     def _job(self, view: View, before: Run, run: Run, turn: Turn, etag: str) -> Job:
         def now() -> datetime:
@@ -127,7 +148,9 @@ class FetchClaims:
         if stale:
             run = replace(run, walk="")
         recheck = unfinished or before.recheck or bool(stale)
+        # Whatever becomes of this run, its record goes on saying what an earlier one has left.
+        run = replace(run, pending=before.pending or unfinished, recheck=recheck)
         job = Job(view.connections[run.connection_id], run, etag, run.due, turn, now, recheck, seen=unfinished)
-        if before.pending or unfinished:
+        if run.pending:
             job.wait_for(now())
         return job

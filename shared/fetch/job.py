@@ -18,7 +18,6 @@ Item = TypeVar("Item")
 
 DUE_SLACK = timedelta(seconds=5)
 WALK_LASTS = timedelta(minutes=10)
-CLAIM_MARGIN = timedelta(seconds=30)
 CLAIM_LONGEST = timedelta(seconds=120)
 DELIVER_AFTER = timedelta(minutes=2)
 
@@ -109,9 +108,14 @@ def due_connections(view: View, first: str) -> list[str]:
 
 def claimed(run: Run, claim_id: str, now: datetime, lease_seconds: float) -> Run:
     """Return the run as *claim_id* claims it, due again by itself at the claim's end."""
-    until = now + min(timedelta(seconds=lease_seconds) + CLAIM_MARGIN, CLAIM_LONGEST)
+    until = now + claim_length(lease_seconds)
     due = DueRow(until, FETCH, run.connection_id, run.seq + 1)
     return replace(run, seq=run.seq + 1, claim=claim_id, next_at=to_text(until), due=due.key)
+
+
+def claim_length(lease_seconds: float) -> timedelta:
+    """Return how long a claim stands: the lease, and half of it lest somebody is woken while it still holds."""
+    return min(timedelta(seconds=lease_seconds * 1.5), CLAIM_LONGEST)
 
 
 def claim_operations(before: Run, after: Run, etag: str, fired: str, skip: str) -> list[Operation]:

@@ -26,13 +26,13 @@ from shared.fetch import outcome
 from shared.fetch.after import AfterFetch
 from shared.fetch.claims import FetchClaims
 from shared.fetch.contents import ContentReader
-from shared.fetch.job import Access, Job, is_due, wakeup_of
+from shared.fetch.job import Access, Job, due_connections, is_due, wakeup_of
 from shared.fetch.pages import PageStore
 from shared.identifiers import box_of, is_connection_id
 from shared.ports import BlobStore, DeltaPage, GraphMailbox, GraphReading, Tables, Wakeups
 from shared.schedule import FETCH, QUEUES, SEND, Wakeup
 from shared.times import from_text
-from shared.turns import Released, Turn, TurnLost, Turns, View
+from shared.turns import RESERVED_SECONDS, Released, Turn, TurnLost, Turns, View
 
 log = logging.getLogger("mailgrant.fetch")
 
@@ -98,6 +98,8 @@ class Fetch:
                 continue
             if job is not None:
                 self._hold(view, job)
+            else:
+                self._claims.follow(self._turns.look(view.box_hash) if wakeup.due else view, wakeup)
             return
 
     def _hold(self, view: View, job: Job) -> None:
@@ -115,8 +117,8 @@ class Fetch:
             if current is not None:
                 self._work(view, current)
                 done.add(current.connection.id)
-                following = self._claims.following(view, turn, done)
-            if self._finish(view, current, turn, release=following is None).done:
+                following = None if turn.box.wanted_send else self._claims.following(view, turn, done)
+            if self._finish(current, turn, release=following is None).done:
                 return
             if following is None:
                 turn.scan_begins()
@@ -124,12 +126,12 @@ class Fetch:
                 following = self._claims.following(view, turn, done)
             current = following
 
-    def _finish(self, view: View, job: Job | None, turn: Turn, *, release: bool) -> Released:
-        released = turn.release() if job is None else self._claims.commit(job, release=release)
-        if job is not None and job.more:
-            self._wakeups.put(QUEUES[FETCH], wakeup_of(job.run).to_body())
+    def _finish(self, job: Job | None, turn: Turn, *, release: bool) -> Released:
+        released = turn.release(yielding=True) if job is None else self._claims.commit(job, release=release)
         if released.wake == SEND:
-            self._wake_senders(view)
+            self._let_send(turn.box_hash)
+        elif job is not None and job.more:
+            self._wakeups.put(QUEUES[FETCH], wakeup_of(job.run).to_body())
         return released
 
     def _work(self, view: View, job: Job) -> None:
@@ -205,8 +207,12 @@ class Fetch:
         if outcome.asks_to_pause(fault) and job.run.next_at:
             self._turns.pause(job.turn.box_hash, from_text(job.run.next_at))
 
-    def _wake_senders(self, view: View) -> None:
+    def _let_send(self, box_hash: str) -> None:
+        """Wake the senders, who have waited, and whoever of fetch is still due once they have had their chance."""
+        view = self._turns.look(box_hash)
         for key, connection in view.connections.items():
             if connection.direction == Direction.OUTGOING and connection.enabled:
                 seq = view.runs[key].seq if key in view.runs else 0
                 self._wakeups.put(QUEUES[SEND], Wakeup(SEND, key, seq).to_body())
+        for key in due_connections(view, ""):
+            self._wakeups.put(QUEUES[FETCH], wakeup_of(view.runs[key]).to_body(), RESERVED_SECONDS)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from shared.codes import Code
 from shared.errors import RecordedFault
-from shared.outbox.work import Move, Periods, Phase, Status, Work
+from shared.outbox.work import OPEN, Move, Periods, Phase, Status, Work
 from shared.times import from_text, to_text
 
 KEPT_MOVES = 20
@@ -185,6 +185,22 @@ def cancel(work: Work, now: datetime) -> Work:
     """Stop a mail of which no attempt was made."""
     _require(work, work.status == Status.QUEUED, "cancel")
     return _finished(work, Status.CANCELLED, "cancel", now)
+
+
+def abandon(work: Work, now: datetime) -> Work:
+    """
+    End a mail whose connection was deleted, so that nobody will send it or look for it any more.
+
+    Without an attempt it is cancelled, after a refusal it failed; after any other attempt nobody can know.
+    """
+    _require(work, work.status in OPEN, "abandon")
+    if work.status == Status.QUEUED:
+        return _finished(work, Status.CANCELLED, "abandon", now)
+    if work.phase == Phase.REFUSED and not work.unknown:
+        return _finished(work, Status.FAILED, "abandon", now)
+    detail = "Whether this mail was sent cannot be known: its connection was deleted before Graph's answer was clear."
+    fault = RecordedFault(Code.OUTCOME_UNKNOWN.value, detail, to_text(now))
+    return _finished(replace(work, fault=fault), Status.OUTCOME_UNKNOWN, "abandon", now)
 
 
 def _calling(work: Work, name: str, now: datetime) -> Work:

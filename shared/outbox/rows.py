@@ -12,6 +12,9 @@ from shared.outbox.work import Move, Phase, Status, Work
 
 WORK_FIRST, WORK_LAST = "w|", "w~"
 ENTRY_FIRST, ENTRY_LAST = "m|", "m~"
+GATE_KEY = "c|open"
+"""The row that accepting a mail merges into; it stands as long as the connection takes mail."""
+
 VIEWED = frozenset({Status.FAILED, Status.BOUNCED, Status.OUTCOME_UNKNOWN, Status.CANCELLED})
 """States that have rows of their own, since someone looks for them."""
 

@@ -17,7 +17,7 @@ from shared.connections import Connection, Direction
 from shared.errors import Conflict, FieldFault, InvalidRequest, NotFound, RowExists, RowMissing, StorageUnavailable
 from shared.identifiers import new_entry_id
 from shared.outbox import moves
-from shared.outbox.rows import Entry, KeyUse, entry_key, key_hash, key_key, listed, short_subject
+from shared.outbox.rows import GATE_KEY, Entry, KeyUse, entry_key, key_hash, key_key, listed, short_subject
 from shared.outbox.work import Status
 from shared.ports import ANY, BlobStore, Clock, Operation, Table, Update, Wakeups
 from shared.rows import decode
@@ -123,7 +123,9 @@ class Accept:
             self.outbox.commit(entry.connection_id, [*opening(entry, work, submission.body_hash), *marks])
         except RowExists as error:
             return self._existing(entry, submission, error)
-        except RowMissing:
+        except RowMissing as error:
+            if error.key == GATE_KEY:
+                raise NotFound("The connection was deleted, so it takes no mail any more.") from None
             raise InvalidRequest("An upload of this mail was removed meanwhile. Upload the file again.") from None
         except StorageUnavailable as error:
             if not error.outcome_unknown or self.outbox.get(entry.connection_id, entry_key(entry.id)) is None:

@@ -5,6 +5,7 @@ The claim stands on the connection that was woken; its due row fires if the work
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -17,11 +18,18 @@ from shared.schedule import SEND, DueRow, Wakeup
 from shared.times import from_text, to_text
 from shared.turns import Released, Turn, Turns, View
 
-GRACE = timedelta(seconds=30)
 LONGEST_CLAIM = timedelta(seconds=120)
 _EARLY = timedelta(seconds=1)  # storage's Date header has whole seconds, so a wake-up may seem early by one
-_CLAIM_MARK, _NEXT_MARK = 503_000, 504_000  # never on a whole minute, where accepted mails have their due rows
+_CLAIM_MARK, _NEXT_MARK, _AGAIN_MARK = 503_000, 504_000, 505_000  # never a whole minute: those are accepted mails'
 _TRIES = 4
+
+
+class ConnectionGone(Exception):
+    """The connection was deleted; *view* is what stands of its mailbox."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__("gone")
+        self.view = view
 
 
 @dataclass
@@ -52,16 +60,21 @@ class Result:
 
 
 def claim(turns: Turns, wakeup: Wakeup) -> Claim | None:
-    """Take the turn for the connection of *wakeup*; None where there is nothing to do, or somebody else does it."""
+    """
+    Take the turn for the connection of *wakeup*; None where there is nothing to do, or somebody else does it.
+
+    Raises `ConnectionGone`; the due row that fired stands then.
+    """
     gone: set[str] = set()
     for _ in range(_TRIES):
         view = turns.look(box_of(wakeup.id))
+        if wakeup.id not in view.connections:
+            raise ConnectionGone(view)
         if not _is_wanted(view, wakeup):
             _drop_stray(turns, view, wakeup)
             return None
         run = view.runs.get(wakeup.id, Run(wakeup.id))
-        length = min(timedelta(seconds=turns.lease_seconds) + GRACE, LONGEST_CLAIM)
-        due = DueRow(_marked(view.storage_time + length, _CLAIM_MARK), SEND, wakeup.id, run.seq + 1)
+        due = DueRow(_marked(view.storage_time + claim_length(turns), _CLAIM_MARK), SEND, wakeup.id, run.seq + 1)
         try:
             turn = turns.claim(view, SEND, _claiming(view, run, due, _replaced(run, wakeup) - gone))
         except RowMissing as error:
@@ -69,15 +82,44 @@ def claim(turns: Turns, wakeup: Wakeup) -> Claim | None:
         except RowChanged:
             continue
         else:
+            if turn is None:
+                fire_after_lease(turns, view, wakeup)
             return Claim(turn, view, wakeup.id, due, run.seq + 1) if turn else None
     return None
 
 
-def extend(claimed: Claim, now: datetime) -> None:
-    """Move the claim's due row on while the work goes on, once less than half of its time is left."""
-    length = min(timedelta(seconds=claimed.turn.turns.lease_seconds) + GRACE, LONGEST_CLAIM)
-    if claimed.due.at - now > length / 2:
+def claim_length(turns: Turns) -> timedelta:
+    """Return after what time a claim's due row fires, should its worker die: once the lease is over, within 2 min."""
+    return min(timedelta(seconds=1.5 * turns.lease_seconds + 1), LONGEST_CLAIM)
+
+
+def fire_after_lease(turns: Turns, view: View, wakeup: Wakeup) -> None:
+    """Have the due row that fired too early fire again when the holder, should it be dead, has lost the mailbox."""
+    if not wakeup.due:
         return
+    ends = [from_text(end) for end in (view.box.lease_until, view.box.reserved_until) if end]
+    at = _marked(max([view.storage_time, *ends]) + _EARLY, _AGAIN_MARK)
+    due = DueRow(at, SEND, wakeup.id, wakeup.seq)
+    with suppress(RowMissing):
+        turns.table.commit(shard_of(wakeup.id), [Delete(wakeup.due), Upsert(due.key, due.values)])
+
+
+def drop_due(turns: Turns, wakeup: Wakeup) -> None:
+    """Remove the due row that fired."""
+    if wakeup.due:
+        with suppress(RowMissing):
+            turns.table.commit(shard_of(wakeup.id), [Delete(wakeup.due)])
+
+
+def extend(claimed: Claim, now: datetime) -> bool:
+    """
+    Move the claim's due row on while the work goes on, once less than half of its time is left; tell whether it was.
+
+    The claim's view is read anew then.
+    """
+    length = claim_length(claimed.turn.turns)
+    if claimed.due.at - now > length / 2:
+        return False
     claimed.turn.renew()
     due = replace(claimed.due, at=_marked(now + length, _CLAIM_MARK))
     values: dict[str, Value] = {"next_at": to_text(due.at), "due": due.key}
@@ -86,10 +128,12 @@ def extend(claimed: Claim, now: datetime) -> None:
     try:
         table.commit(shard, [*base, Delete(claimed.due.key)])
     except RowMissing as error:
-        if error.key != claimed.due.key:
-            return  # the connection was deleted; the drain ends by itself
-        table.commit(shard, base)
+        if error.key == claimed.due.key:
+            with suppress(RowMissing):
+                table.commit(shard, base)
     claimed.due = due
+    claimed.view = claimed.turn.turns.look(claimed.turn.box_hash)
+    return True
 
 
 def release(claimed: Claim, results: dict[str, Result], now: datetime) -> tuple[Released, list[tuple[Wakeup, float]]]:
@@ -132,12 +176,9 @@ def _drop_stray(turns: Turns, view: View, wakeup: Wakeup) -> None:
     run = view.runs.get(wakeup.id)
     if not wakeup.due or (run is not None and wakeup.due == run.due):
         return
-    if not view.box.free_for(SEND, view.storage_time) and wakeup.id in view.connections:
+    if not view.box.free_for(SEND, view.storage_time):
         return  # should the holder die, this row may be the one that wakes the next
-    try:
-        turns.table.commit(shard_of(wakeup.id), [Delete(wakeup.due)])
-    except RowMissing:
-        return
+    drop_due(turns, wakeup)
 
 
 def _replaced(run: Run, wakeup: Wakeup) -> set[str]:

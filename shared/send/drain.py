@@ -11,16 +11,17 @@ from shared.errors import StorageError, StorageUnavailable, Throttled
 from shared.outbox.rows import WORK_FIRST, WORK_LAST
 from shared.outbox.work import Periods
 from shared.ports import BlobStore, GraphMailbox, GraphSending, Table, Wakeups
-from shared.schedule import FETCH, QUEUES, Wakeup
+from shared.schedule import FETCH, QUEUES, SEND, Wakeup
 from shared.send.batch import Batch, wait_of
-from shared.send.claim import Claim, Result, claim, extend, release
+from shared.send.claim import Claim, ConnectionGone, Result, claim, drop_due, extend, fire_after_lease, release
 from shared.send.drafting import Drafting
 from shared.send.guard import Guard
 from shared.send.late import Patience
+from shared.send.leftovers import end_leftovers
 from shared.send.sender import Sender
 from shared.send.storing import Writer
 from shared.times import from_text
-from shared.turns import TurnLost, Turns
+from shared.turns import TurnLost, Turns, View
 
 log = logging.getLogger("mailgrant.send")
 
@@ -58,13 +59,25 @@ class Drain:
         """
         if not wakeup.seq and not wakeup.due and self._is_empty(wakeup.id):
             return  # one of many wake-ups for mails that an earlier drain took along
-        claimed = claim(self.turns, wakeup)
+        try:
+            claimed = claim(self.turns, wakeup)
+        except ConnectionGone as gone:
+            self._gone(wakeup, gone.view)
+            return
         if claimed is None:
             return
         try:
             _Run(self, claimed).run()
         except TurnLost:
             log.warning("send.turn_lost connection_id=%s", wakeup.id)
+
+    def _gone(self, wakeup: Wakeup, view: View) -> None:
+        """End what a deleted connection has left, unless a drain that began before is still at it."""
+        if view.box.free_for(SEND, view.storage_time):
+            end_leftovers(Writer(self.outbox, wakeup.id), view.storage_time)
+            drop_due(self.turns, wakeup)
+        else:
+            fire_after_lease(self.turns, view, wakeup)
 
     def _is_empty(self, connection_id: str) -> bool:
         return not self.outbox.read(connection_id, WORK_FIRST, WORK_LAST, 1).rows
@@ -165,14 +178,15 @@ class _Run:
         return from_text(until) if until and from_text(until) > self.now() else None
 
     def _tend(self) -> bool:
-        """Keep the claim's due row ahead; return whether to stop, for the time or for whoever waits."""
+        """Keep the claim's due row ahead; return whether to stop: for the time, for a change, or for whoever waits."""
+        before, changed = self.claimed.view.connections, False
         try:
-            extend(self.claimed, self.now())
+            changed = extend(self.claimed, self.now()) and before != self.claimed.view.connections
         except StorageUnavailable:
             log.warning("send.not_extended connection_id=%s", self.claimed.connection_id)
         waiting = self.claimed.turn.box.wanted(FETCH)
         kind_waits = bool(waiting) and from_text(waiting) + YIELD_AFTER <= self.now()
-        return kind_waits or self.drain.turns.monotonic() - self._read_at >= self.drain.run_seconds
+        return changed or kind_waits or self.drain.turns.monotonic() - self._read_at >= self.drain.run_seconds
 
     def _wake(self, wakeups: list[tuple[Wakeup, float]], *, fetch: bool) -> None:
         """Put the messages; a lost one is covered by its due row."""

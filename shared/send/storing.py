@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from shared.errors import RowChanged, RowMissing, StorageUnavailable
 from shared.identifiers import split_entry_id
 from shared.outbox.rows import (
+    GATE_KEY,
     VIEWED,
     Entry,
     KeyUse,
@@ -40,10 +41,11 @@ class Held:
 
 
 def opening(entry: Entry, work: Work, body_hash: str) -> list[Operation]:
-    """Return the transaction that makes an entry: its key (if any), the entry, its progress row."""
+    """Return the transaction that makes an entry: its key (if any), the entry, its progress row, if the gate stands."""
     made: list[Operation] = [
         Insert(entry_key(entry.id), encode(entry)),
         Insert(work_key(entry.id), encode(work)),
+        Update(GATE_KEY, {"open": True}, ANY),
     ]
     if entry.key_hash:
         made.insert(0, Insert(key_key(entry.key_hash), encode(KeyUse(entry.id, body_hash, entry.created_at))))

@@ -1,9 +1,10 @@
-"""The settings stand in three places that must say the same: the code, the README and the sample settings file."""
+"""What a deployment needs stands in several places that must agree: code, README, sample settings, local cloud."""
 
 import json
 import re
 from pathlib import Path
 
+from localcloud.environment import CONTAINERS, TABLES, WORK_QUEUES
 from shared.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).parents[2]
@@ -37,3 +38,12 @@ def test_sample_file_shows_the_defaults() -> None:
     defaults = {setting.name: setting.default for setting in SETTINGS if setting.default}
 
     assert defaults == {name: values.get(name) for name in defaults}
+
+
+def test_readme_names_the_storage_that_the_local_cloud_makes() -> None:
+    """The queues, tables and containers that the README asks for are those that every local run begins with."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if re.match(r" +- (queues|tables|containers) `", line)]
+    found = [tuple(re.findall(r"`([a-z-]+)`", line.partition(", each with")[0])) for line in lines]
+
+    assert [WORK_QUEUES, TABLES, CONTAINERS] == found

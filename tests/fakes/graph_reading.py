@@ -95,7 +95,9 @@ class MemoryGraphReading:
     def placed(self, mailbox: GraphMailbox, ids: Sequence[str]) -> dict[str, Placed | Fault]:
         """Tell where messages lie."""
         self.calls.append("placed")
-        return {key: Placed(self.moved.get(key, "inbox"), key in self.read) for key in ids}
+        return {
+            key: self._fault(f"placed:{key}") or Placed(self.moved.get(key, "inbox"), key in self.read) for key in ids
+        }
 
     def _fault(self, key: str) -> Fault | None:
         planned = self.items.get(key)

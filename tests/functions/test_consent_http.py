@@ -240,3 +240,99 @@ def test_the_style_sheet_is_public_and_cached(caller: Caller) -> None:
 def test_consent_pages_are_open_to_everyone(caller: Caller) -> None:
     """Their protection is the ticket, the state and the cookie."""
     assert {"anonymous"} == {level.lower() for level in caller.levels().values()}
+
+
+def back_from(caller: Caller, link: str, query: str = f"admin_consent=True&tenant={CONTOSO}") -> str:
+    """Walk the whole way; return the path of the result page."""
+    state, browser = go(caller, link)
+    back = caller.call("GET", f"consent/callback?{query}&state={state}", headers=browser)
+    return str(urlsplit(back.headers["Location"]).path)
+
+
+def test_limiting_to_mailboxes_is_described_as_it_works(caller: Caller, link: str) -> None:
+    """A policy narrows what is accepted; RBAC for Applications only adds, so the rights must then be removed."""
+    text = text_of(caller.call("GET", link, headers=HOST))
+
+    assert "New-ApplicationAccessPolicy" in text
+    assert "only adds rights and does not narrow" in text
+
+
+def test_consent_given_again_waits_for_its_own_check(admin: Administration, caller: Caller) -> None:
+    """What was missing before is not said to be missing after: the rights are looked at first."""
+    credential = admin.credential()
+    grant = admin.consented(credential, roles=ALL_ROLES[:2])
+    admin.clock.advance(60)
+    admin.tick.run()
+    admin.clock.advance(3600)
+    admin.entra.grants[CONTOSO] = ALL_ROLES
+    result = back_from(caller, urlsplit(admin.links.create(credential.id).url).path)
+    waiting = caller.call("GET", result, headers=HOST)
+    admin.work()
+
+    assert grant.id == admin.grants.all()[0].id
+    assert "Refresh" in waiting.headers
+    assert "being checked" in text_of(waiting)
+    assert "Authorized successfully" in text_of(caller.call("GET", result, headers=HOST))
+
+
+def test_a_grant_that_was_deleted_is_not_waited_for(admin: Administration, caller: Caller, link: str) -> None:
+    """The page ends, and says whom to ask."""
+    result = back_from(caller, link)
+    admin.work()
+    admin.grants.delete(admin.grants.all()[0].id)
+    page = caller.call("GET", result, headers=HOST)
+
+    assert "Refresh" not in page.headers
+    assert "Ask whoever sent you the link for a new one" in text_of(page)
+
+
+def test_a_secret_that_is_wrong_is_not_the_tenants_to_mend(admin: Administration, caller: Caller) -> None:
+    """The tenant's administrator has done their part and is told so."""
+    credential = admin.credential(client_secret="wrong-secret~of-contoso")
+    result = back_from(caller, urlsplit(admin.links.create(credential.id).url).path)
+    admin.work()
+    text = text_of(caller.call("GET", result, headers=HOST))
+
+    assert "You have done your part" in text
+
+
+def test_an_unconfirmed_tenant_need_do_nothing(admin: Administration, caller: Caller) -> None:
+    """It is the operator who confirms; the page says so in the tenant's terms."""
+    credential = admin.credential(tenant="organizations")
+    result = back_from(caller, urlsplit(admin.links.create(credential.id).url).path)
+    admin.work()
+    text = text_of(caller.call("GET", result, headers=HOST))
+
+    assert "waiting for confirmation" in text
+    assert "You need not do anything more" in text
+
+
+def test_a_link_that_led_to_a_grant_says_so(admin: Administration, caller: Caller, link: str) -> None:
+    """In words, and not as a conflict."""
+    back_from(caller, link)
+    page = caller.call("GET", link, headers=HOST)
+
+    assert 409 == page.status_code
+    assert "This link has done its work" in text_of(page)
+
+
+def test_an_outage_is_a_page_that_can_be_loaded_again(admin: Administration, caller: Caller, link: str) -> None:
+    """It says so, and when; a program that asks reads Retry-After."""
+    admin.tables.tickets.failures.plan("get")
+    page = caller.call("GET", link, headers=HOST)
+
+    assert (503, "10") == (page.status_code, page.headers["Retry-After"])
+    assert "load this page again" in text_of(page)
+
+
+def test_nothing_of_a_ticket_gets_into_a_header_unquoted(caller: Caller) -> None:
+    """A redirect to the public host carries what anybody wrote into the address."""
+    shown = caller.call("GET", "consent/start/x\" é", headers={"Host": "other.example"})
+
+    assert "https://mail.example/api/consent/start/x%22%20%C3%A9" == shown.headers["Location"]
+
+
+def test_every_page_and_sheet_bears_its_request_id(caller: Caller, link: str) -> None:
+    """Whoever asks for help can name it."""
+    for path in (link, "consent/style.css", "consent/result/x", "consent/callback"):
+        assert caller.call("GET", path, headers=HOST).headers["X-Request-Id"].startswith("req_")

@@ -192,7 +192,7 @@ def test_every_fault_of_a_mail_is_named(site: Site) -> None:
         "/send_at",
         "/color",
     } == pointers
-    assert {} == site.scene.tables.outbox.everything()
+    assert [] == site.scene.stored()
 
 
 @pytest.mark.parametrize(

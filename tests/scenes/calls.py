@@ -17,7 +17,14 @@ class Caller:
         app = func.FunctionApp()
         for blueprint in blueprints:
             app.register_functions(blueprint)
-        self.functions = {str(function.get_function_name()): function for function in app.get_functions()}
+        self.functions = _functions(app)
+
+    @classmethod
+    def of(cls, app: func.FunctionApp) -> "Caller":
+        """Return a caller of a whole app."""
+        made = cls.__new__(cls)
+        made.functions = _functions(app)
+        return made
 
     def call(
         self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None
@@ -54,6 +61,10 @@ class Caller:
                 return function.get_user_function(), route
         message = f"no function answers {method} {path}"
         raise LookupError(message)
+
+
+def _functions(app: func.FunctionApp) -> dict[str, Any]:
+    return {str(function.get_function_name()): function for function in app.get_functions()}
 
 
 def _trigger(function: Any) -> dict[str, Any]:

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
+from shared.audit import Audit
 from shared.compose.message import Address, Outgoing
+from shared.connection_admin.changes import ConnectionChanges
 from shared.connections import Connection, Direction, Run, connection_key, run_key
 from shared.errors import Fault, NotFound, StorageUnavailable
 from shared.identifiers import new_connection_id
-from shared.outbox.rows import Entry
+from shared.outbox.rows import GATE_KEY, Entry
 from shared.outbox.work import OPEN, Periods
 from shared.ports import GraphMailbox, Insert
 from shared.rows import encode
@@ -24,6 +27,7 @@ from tests.fakes import MemoryBlobStore, MemoryTables, MemoryWakeups, MovableClo
 from tests.fakes.exchange import MemoryExchange, Modes
 from tests.fakes.links import MemoryLinks
 
+GRANT = "grant_01ARZ3NDEKTSV4RRFFQ69G5FAV.11111111-2222-4333-8444-555555555555"
 BOX = "0123456789abcdef"
 PERIODS = Periods(timedelta(seconds=30), timedelta(seconds=60), timedelta(seconds=300))
 MAIL = Outgoing(to=(Address("ann@example.com"),), subject="Hello", text="Hi")
@@ -103,7 +107,7 @@ class Sending:
             id=new_connection_id(BOX),
             direction=direction,
             name="n",
-            grant_id="g",
+            grant_id=GRANT,
             tenant="t",
             mailbox="u",
             address="box@contoso.example",
@@ -112,6 +116,7 @@ class Sending:
         made = replace(made, **fields)  # type: ignore[arg-type]
         rows = [Insert(connection_key(made.id), encode(made)), Insert(run_key(made.id), encode(Run(made.id)))]
         self.tables.connections.commit(made.shard, rows)
+        self.tables.outbox.commit(made.id, [Insert(GATE_KEY, {"open": True})])
         self.rights.connections[made.id] = made
         return made
 
@@ -127,6 +132,16 @@ class Sending:
     def due_rows(self) -> list[str]:
         """Return the keys of all due rows."""
         return [key for _, key in self.tables.connections.everything() if key.startswith("due|")]
+
+    def stored(self) -> list[str]:
+        """Return the keys of the outbox beside the gate, which stands as long as a connection takes mail."""
+        return [key for _, key in self.tables.outbox.everything() if key != GATE_KEY]
+
+    def changes(self) -> ConnectionChanges:
+        """Return what an administrator does to the connections."""
+        nobody: Any = None
+        audit = Audit(self.tables.audit, self.clock)
+        return ConnectionChanges(self.tables, nobody, nobody, nobody, self.wakeups, audit, self.clock)
 
     def work(self) -> None:
         """Deliver the visible wake-ups as the queue trigger does; a failed one comes again by its due row."""

@@ -1,11 +1,14 @@
 """Tokens of connections: one scope, shown once, two at a time, refused by form before any storage call."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.codes import Code
 from shared.connections import Connection, Direction
-from shared.errors import Conflict, InvalidRequest, NotFound, Refused
+from shared.errors import Conflict, InvalidRequest, NotFound, Refused, TooMany
 from shared.identifiers import new_token, new_ulid
+from shared.rates import Rates
 from tests.scenes.administration import Administration
 
 
@@ -90,7 +93,10 @@ def test_a_wrong_scope_is_not_found(admin: Administration, sender: Connection) -
         admin.connection_tokens.authenticate(str(token), "receive")
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "mg_send_x_y_z", str(new_token("send", "short")), "mg_ticket_a_b_c"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "nonsense", "mg_send_x_y_z", pytest.param(str(new_token("send", "short")), id="short id"), "mg_ticket_a_b_c"],
+)
 def test_what_is_no_token_is_refused_without_a_storage_call(admin: Administration, text: str) -> None:
     """Form and checksum are checked first."""
     calls = admin.tables.calls()
@@ -117,3 +123,15 @@ def test_a_token_of_another_connection_is_not_revoked(admin: Administration, sen
     admin.connection_tokens.delete(other.id, row.id)
 
     assert sender.id == admin.connection_tokens.authenticate(str(token), "send").id
+
+
+def test_a_token_has_a_rate(admin: Administration, sender: Connection) -> None:
+    """Beyond it the caller is told to wait; another token of the same connection goes on."""
+    tokens = replace(admin.connection_tokens, rates=Rates(burst=2, monotonic=admin.clock.monotonic))
+    (_, noisy), (_, calm) = tokens.create(sender.id, "send"), tokens.create(sender.id, "send")
+    for _ in range(2):
+        tokens.authenticate(str(noisy), "send")
+    with pytest.raises(TooMany):
+        tokens.authenticate(str(noisy), "send")
+
+    assert sender.id == tokens.authenticate(str(calm), "send").id

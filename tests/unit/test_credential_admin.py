@@ -170,3 +170,31 @@ def test_an_unknown_id_is_not_found(admin: Administration, identifier: str) -> N
     with pytest.raises(NotFound):
         admin.credentials.get(identifier)
     admin.credentials.delete(identifier)
+
+
+def test_a_credential_without_its_first_secret_takes_no_second(admin: Administration) -> None:
+    """It would stay in status creating for ever with a secret that looks good."""
+    admin.vault.failures.plan("put", CredentialFault("The vault does not answer.", Code.VAULT_UNAVAILABLE))
+    with pytest.raises(CredentialFault):
+        admin.credential()
+    left = admin.credentials.all()[0]
+
+    with pytest.raises(Conflict) as refused:
+        admin.credentials.rotate(left.id, NEW, None)
+
+    assert "create it anew" in refused.value.detail
+
+
+def test_a_rotation_probes_what_waited_for_it_at_once(admin: Administration) -> None:
+    """A consent that came in while the secret was wrong is checked now, not when its delay has grown to 10 minutes."""
+    credential = admin.credential(client_secret="wrong-secret~of-contoso")
+    grant = admin.consented(credential)
+    for _ in range(6):
+        admin.pass_time(600)
+    assert "propagating" == admin.grants.get(grant.id).status.value
+    admin.entra.good = {SECRET, NEW}
+
+    admin.credentials.rotate(credential.id, NEW, None)
+    admin.work()
+
+    assert "active" == admin.grants.get(grant.id).status.value

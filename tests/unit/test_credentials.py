@@ -139,3 +139,19 @@ def test_a_promoted_secret_brings_its_expiry_and_keeps_the_old_one_as_fallback()
         after.fallback_version,
     )
     assert "2027-01-01T00:00:00.000Z" == after.secret_expires_at
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://login.microsoftonline.com:abc/{CONTOSO}/oauth2/v2.0/token",
+        f"https://[login.microsoftonline.com/{CONTOSO}/oauth2/v2.0/token",
+        f"https://me@login.microsoftonline.com/{CONTOSO}/oauth2/v2.0/token",
+        f"https://login.microsoftonline.com:443/{CONTOSO}/oauth2/v2.0/token",
+    ],
+)
+def test_a_url_that_is_none_is_a_fault_like_any_other(url: str) -> None:
+    """What Python's parser raises on is a caller's mistake, not ours."""
+    asked = asked_credential(cloud=None, tenant=None, token_endpoint_url=url)
+
+    assert "/token_endpoint_url" in {pointer for pointer, _ in codes(examine(asked, NOW)[1])}

@@ -1,124 +1,25 @@
 """How stored mail is handed over: once recorded, at least once, oldest first, and never against a dead receiver."""
 
 import json
-import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 import standardwebhooks
 
-from shared.adapters.webhooks import signature
 from shared.codes import Code
 from shared.connections import Delivery, Destination, delivery_key, run_key
-from shared.deliver.run import Deliver
 from shared.errors import CredentialFault, Fault, StorageUnavailable
-from shared.events import EventMaker
 from shared.identifiers import receipt_id, shard_of
-from shared.ports import Answer, Insert, Update
+from shared.ports import Insert, Update
 from shared.receipts import DELIVER as WORK
 from shared.receipts import ReceiptStatus, Work, hash_of
 from shared.rows import encode
 from shared.schedule import DELIVER, DueRow, Wakeup
 from shared.times import from_text, to_text
 from tests.fakes.graph_reading import mime_of
-from tests.fakes.intake import BOX, World
-
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-URL = "https://receiver.example/hook"
-
-
-class Secrets:
-    """Signing secrets; *fault* makes the vault fail."""
-
-    fault: Fault | None = None
-
-    def signing_secret(self, connection_id: str, number: int = 1) -> str:
-        """Return the secret."""
-        if self.fault:
-            raise self.fault
-        return SECRET
-
-
-@dataclass
-class Receiver:
-    """A destination that answers as *answers* say, else 204."""
-
-    answers: list[int | Fault] = field(default_factory=list)
-    default: int | Fault = 204
-    got: list[tuple[str, bytes, dict[str, str]]] = field(default_factory=list)
-    before: Callable[[], None] | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Take one event."""
-        if self.before:
-            self.before()
-        with self._lock:
-            self.got.append((url, body, dict(headers)))
-            answer = self.answers.pop(0) if self.answers else self.default
-        if isinstance(answer, Fault):
-            raise answer
-        return Answer(answer)
-
-    def check(self, url: str) -> str | None:
-        """Allow every address."""
-        return None
-
-
-class Post:
-    """A mailbox with one incoming connection whose mail goes to a receiver."""
-
-    def __init__(self) -> None:
-        self.world = World()
-        self.receiver = Receiver()
-        self.secrets = Secrets()
-        self.key = self.world.connect(destination=Destination("webhook", URL))
-
-    def deliver(self) -> Deliver:
-        """Return the use case on the fakes."""
-        world = self.world
-        return Deliver(
-            world.tables,
-            world.blobs,
-            world.wakeups,
-            world.turns,
-            self.receiver,
-            self.secrets,
-            signature,
-            EventMaker("https://mail.example", lambda: b"k" * 32),
-            5.0,
-            world.clock,
-            monotonic=world.clock.monotonic,
-        )
-
-    def store(self, *identifiers: str) -> None:
-        """Let mail arrive and be fetched."""
-        self.world.graph.arrive(*identifiers)
-        self.world.go_on(self.key)
-
-    def go(self, due: str = "") -> None:
-        """Wake the deliverer."""
-        self.deliver().run(Wakeup(DELIVER, self.key, 0, due))
-
-    def go_on(self) -> None:
-        """Let time pass until the delivery row is due, and wake the deliverer as its due row would."""
-        row = self.row()
-        self.world.clock.advance(max((from_text(row.next_at) - self.world.clock()).total_seconds(), 0) + 1)
-        self.go(row.due)
-
-    def row(self) -> Delivery:
-        """Return the delivery record."""
-        return self.world.turns.look(BOX).deliveries[self.key]
-
-    def ids(self) -> list[str]:
-        """Return the ids that the receiver has got."""
-        return [headers["webhook-id"] for _, _, headers in self.receiver.got]
-
-    def due(self) -> list[str]:
-        """Return the due rows of deliveries."""
-        return [row.key for row in self.world.due_rows() if row.kind == DELIVER]
+from tests.fakes.intake import BOX
+from tests.scenes.delivering import SECRET, URL, Post
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ def every_move(now: datetime) -> dict[str, Callable[[Work], Work]]:
         "conclude_unsent": lambda work: moves.conclude_unsent(work, FAULT, PERIODS, now),
         "give_up": lambda work: moves.give_up(work, HOLD, now),
         "cancel": lambda work: moves.cancel(work, now),
+        "abandon": lambda work: moves.abandon(work, now),
     }
 
 
@@ -69,10 +70,10 @@ ACCEPTED = moves.answered(CALLING, NOW)
 @pytest.mark.parametrize(
     ("work", "expected"),
     [
-        (QUEUED, {"postpone", "attempt", "fail", "cancel"}),
-        (CALLING, {"answered", "refused", "removed", "lost", "fail"}),
-        (REFUSED, {"answered", "attempt_again", "fail"}),
-        (LOOKING, {"answered", "found", "saw_draft", "saw_nothing", "look_failed"}),
+        (QUEUED, {"postpone", "attempt", "fail", "cancel", "abandon"}),
+        (CALLING, {"answered", "refused", "removed", "lost", "fail", "abandon"}),
+        (REFUSED, {"answered", "attempt_again", "fail", "abandon"}),
+        (LOOKING, {"answered", "found", "saw_draft", "saw_nothing", "look_failed", "abandon"}),
         (ACCEPTED, set()),
         (moves.fail(QUEUED, FAULT, NOW), set()),
         (moves.cancel(QUEUED, NOW), set()),

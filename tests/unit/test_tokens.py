@@ -188,6 +188,19 @@ def test_a_version_rotated_by_another_process_is_found(admin: Administration, gr
     assert tokens.access_token(grant.id, fresh=True).value
 
 
+def test_an_old_version_is_tried_once_and_not_at_each_call(admin: Administration, grant: Grant, tokens: Tokens) -> None:
+    """What another process rotated is remembered at once, else each call would ask Entra for up to a minute."""
+    tokens.access_token(grant.id)
+    admin.entra.good = {SECRET, "new-secret~value"}
+    admin.credentials.rotate(grant.credential_id, "new-secret~value", None)
+    admin.entra.good = {"new-secret~value"}
+    first = tokens.access_token(grant.id, fresh=True)
+    asked = len(admin.entra.requests)
+
+    assert [first] * 3 == [tokens.access_token(grant.id) for _ in range(3)]
+    assert asked == len(admin.entra.requests)
+
+
 def test_a_missing_consent_belongs_to_the_grant(admin: Administration, grant: Grant, tokens: Tokens) -> None:
     """The credential is not blamed; the grant is checked as soon as may be."""
     del admin.entra.grants[CONTOSO]
