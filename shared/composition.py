@@ -97,9 +97,7 @@ def compose(settings: Settings) -> Services:
         settings=settings,
         credentials=CredentialAdmin(tables, vault, entra, tokens, audit, now_utc),
         grants=GrantAdmin(tables, tokens, audit, now_utc),
-        grant_checks=GrantChecks(
-            Registry(tables), tokens, audit, now_utc, Pace(settings.consent_recheck_seconds, settings.verify_seconds)
-        ),
+        grant_checks=GrantChecks(Registry(tables), tokens, audit, now_utc, _pace(settings)),
         consent=Consent(tables, wakeups, audit, settings, now_utc),
         consent_links=ConsentLinks(tables, entra, audit, settings, now_utc),
         connection_creation=ConnectionCreation(tables, tokens, directory, webhooks, wakeups, audit, now_utc),
@@ -129,6 +127,10 @@ def compose(settings: Settings) -> Services:
         poison=Poison(tables, now_utc),
         health=Health(tables, wakeups, vault, now_utc),
     )
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(settings.consent_recheck_seconds, settings.verify_seconds)
 
 
 def _periods(settings: Settings) -> Periods:
