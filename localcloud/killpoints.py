@@ -28,7 +28,7 @@ JOURNAL = "LOCALCLOUD_KILL_JOURNAL"
 AREAS = {
     "fetch": ("shared/fetch",),
     "deliver": ("shared/deliver",),
-    "send": ("shared/send", "shared/drain"),
+    "send": ("shared/send",),
 }
 
 

@@ -10,6 +10,8 @@ from shared.identifiers import receipt_id, shard_of
 from shared.ports import Delete, Update
 from shared.receipts import DELIVER as WORK
 from shared.receipts import ReceiptStatus, Work, hash_of
+from shared.received import Received
+from shared.rows import Value
 from shared.schedule import DELIVER, Wakeup
 from shared.tick import Tick
 from shared.times import from_text, to_text
@@ -178,13 +180,29 @@ def test_a_row_of_the_view_that_is_missing_ends_no_delivery_in_a_loop(post: Post
     assert post.world.rows(post.key, "wd") == []
 
 
+def test_a_redelivery_outlives_a_queue_that_does_not_answer(post: Post) -> None:
+    """Work and due row stand already, so nobody is told that it failed; the tick wakes whoever delivers."""
+    post.store("a")
+    post.go(*post.due())
+    world = post.world
+    received = Received(
+        world.tables, world.blobs.received, world.wakeups, lambda: b"k" * 32, "https://mail.example", world.clock
+    )
+    world.wakeups.failures.plan("put", StorageUnavailable("no answer"))
+    received.redeliver(receipt_id(post.key, "a"))
+    world.clock.advance(121)
+    Tick(world.tables, world.wakeups, world.clock).run()
+    post.deliver().run(Wakeup.from_body(world.woken(DELIVER)[-1]))
+    assert post.ids() == [receipt_id(post.key, "a")] * 2
+
+
 def test_a_new_destination_ends_a_live_claim(post: Post) -> None:
     """Whoever delivers to the old one stops, and forgets nothing of what was said since."""
     post.store("a")
     fresh = Delivery(post.key, seq=9)
 
     def change() -> None:
-        values = {"claim": "", "lease_until": "", "seq": fresh.seq, "paused": False}
+        values: dict[str, Value] = {"claim": "", "lease_until": "", "seq": fresh.seq, "paused": False}
         post.world.tables.connections.commit(shard_of(BOX), [Update(delivery_key(post.key), values, "*")])
 
     post.receiver.before, post.receiver.default = change, 503

@@ -90,7 +90,13 @@ class Intake:
         """Let *what* happen at the *at*-th call outward."""
         tables, calls = self.world.tables, 0
         self.happened = False
-        parts = [tables.connections, tables.receipts, self.world.blobs.received, self.world.graph, self.world.wakeups]
+        parts: list[Any] = [
+            tables.connections,
+            tables.receipts,
+            self.world.blobs.received,
+            self.world.graph,
+            self.world.wakeups,
+        ]
 
         def hook(part: Any) -> Callable[[str], None]:
             def before(_: str) -> None:
