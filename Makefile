@@ -64,3 +64,7 @@ lock: setup ## Pin requirements.txt and requirements-dev.txt anew from the .in f
 .PHONY: faults
 faults: setup ## Kill the host in the middle of its work and count what is lost or doubled (AREA=fetch|deliver|send N=20)
 	@$(PYTHON) -m localcloud faults --area $(AREA) --count $(N) $(ARGS)
+
+.PHONY: bench
+bench: setup ## Measure one area against its goals, as one line of JSON (AREA=tokens)
+	@$(PYTHON) -m bench $(AREA)

@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from functions import (
+    audit_http,
     connection_tokens_http,
     connections_http,
     consent_http,
@@ -36,15 +37,16 @@ def _http(it: Services) -> list[func.Blueprint]:
         it.connection_creation, it.connection_changes, it.connection_lists, it.connection_tokens, it.signing
     )
     return [
-        health_http.blueprint(it.health, it.tick, it.settings),
+        health_http.blueprint(it.health, it.tick, it.audit, it.settings),
+        audit_http.blueprint(it.audit_log, it.settings),
         credentials_http.blueprint(it.credentials, it.grant_checks, it.consent_links, it.settings),
         consent_http.blueprint(it.consent, it.settings),
-        grants_http.blueprint(it.grants, it.grant_checks, it.settings),
+        grants_http.blueprint(it.grants, it.grant_checks, it.purge, it.settings),
         connections_http.blueprint(use, it.settings),
         connection_tokens_http.blueprint(it.connection_tokens, it.connection_lists, it.settings),
         send_http.blueprint(it.connection_tokens, it.accept, it.entries, it.uploads, it.settings),
-        outbox_http.blueprint(it.entries, it.settings),
-        received_http.blueprint(it.received, it.settings),
+        outbox_http.blueprint(it.entries, it.audit, it.settings),
+        received_http.blueprint(it.received, it.audit, it.settings),
     ]
 
 
@@ -54,6 +56,6 @@ def _background(it: Services) -> list[func.Blueprint]:
         fetch_queue.blueprint(it.fetch),
         deliver_queue.blueprint(it.deliver),
         send_queue.blueprint(it.drain),
-        consent_queue.blueprint(it.consent, it.grant_checks),
+        consent_queue.blueprint(it.consent, it.grant_checks, it.credential_upkeep, it.purge),
         poison_queue.blueprint(it.poison),
     ]

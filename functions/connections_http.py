@@ -99,7 +99,10 @@ def _trials(bp: func.Blueprint, use: ConnectionUseCases, settings: Settings) -> 
     def test(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
             request.admin_write()
-            return json_reply({"checks": [asdict(check) for check in use.lists.test(request.route("id"))]})
+            checks = use.lists.test(request.route("id"))
+            outcome = "done" if all(check.ok for check in checks) else "failed"
+            use.changes.audit.write("connection.test", outcome, connection_id=request.route("id"))
+            return json_reply({"checks": [asdict(check) for check in checks]})
 
         return answer(req, settings, handle)
 

@@ -9,6 +9,7 @@ from functions.consent_pages import problem_page, result_page, start_page
 from functions.pages import style
 from functions.replies import answer, log_failure
 from functions.requests import Request
+from shared.audit import acting
 from shared.consent.trip import Consent, Trip
 from shared.errors import MailgrantError
 from shared.settings import Settings
@@ -57,7 +58,8 @@ def _way_back(bp: func.Blueprint, consent: Consent, settings: Settings) -> None:
     def callback(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
             params = {name: str(value) for name, value in request.raw.params.items()}
-            return _redirect(consent.callback(params, _cookies(request)), 303)
+            trip = consent.callback(params, _cookies(request))
+            return _redirect(trip.location, 303, {"Set-Cookie": _set_cookie(trip, settings)} if trip.cookie else None)
 
         return _page(req, settings, handle)
 
@@ -79,7 +81,8 @@ def _page(
     """Run *handle*; every error becomes a page."""
     request = Request(req, settings)
     try:
-        response = handle(request)
+        with acting("browser"):
+            response = handle(request)
     except MailgrantError as error:
         response = problem_page(error, request.id, settings)
     except Exception:  # noqa: BLE001 - a browser gets a page whatever happens; it is logged

@@ -32,6 +32,8 @@ _PROBLEMS = {
     "consent_refused": "Consent was refused",
     "consent_incomplete": "Microsoft's answer was incomplete",
     "wrong_tenant": "Another organisation answered",
+    "sign_in_refused": "The sign-in proves nothing",
+    "sign_in_unfinished": "The sign-in was not finished",
     "personal_accounts_unsupported": "Personal accounts cannot consent",
     "state_unknown": "We do not know this answer",
     "state_expired": "This took too long",
@@ -74,6 +76,7 @@ def start_page(ticket: Ticket, credential: Credential, action: str, settings: Se
         client_id=credential.client_id,
         rights=RIGHTS,
         action=action,
+        signs_in=credential.multitenant,
         expires_at=ticket.expires_at,
     )
     return html_reply(html)

@@ -1,26 +1,31 @@
 """Credentials and their consent links, for administrators."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 import azure.functions as func
 from pydantic import Field
 
-from functions.grants_http import grant_view
+from functions.grants_http import Mailbox, grant_view
 from functions.replies import answer, created, json_reply, no_content
 from functions.requests import Body, Request
 from shared.connection_admin.views import fault_view
 from shared.consent.links import ConsentLinks
 from shared.credential_admin import CredentialAdmin
-from shared.credentials import AuthMethod, Credential, GrantType, NewCredential
+from shared.credentials import Credential, GrantType, NewCredential, outlook
 from shared.errors import Conflict
 from shared.grant_checks import GrantChecks
 from shared.paging import page_of
+from shared.proofs import AuthMethod, TypedProof, identity_of
 from shared.settings import Settings
 from shared.tickets import LONGEST_LINK_HOURS, Ticket
 
+_PROOF_FIELDS = {"auth_method", "client_secret", "certificate", "managed_identity_client_id"}
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Secret = Annotated[str, Field(min_length=1, max_length=1000, repr=False)]
+Secret = Annotated[str, Field(max_length=1000, repr=False)]
+CertificateText = Annotated[str, Field(max_length=100_000, repr=False)]
+Passphrase = Annotated[str, Field(max_length=1000, repr=False)]
 
 
 class CreateCredential(Body):
@@ -30,8 +35,11 @@ class CreateCredential(Body):
     client_id: str
     grant_type: GrantType
     auth_method: AuthMethod = AuthMethod.SECRET
-    client_secret: Secret
+    client_secret: Secret = ""
     secret_expires_at: str | None = None
+    certificate: CertificateText = ""
+    certificate_passphrase: Passphrase = ""
+    managed_identity_client_id: str = ""
     cloud: str | None = None
     tenant: str | None = None
     token_endpoint_url: str | None = None
@@ -42,20 +50,30 @@ class ChangeCredential(Body):
     """PATCH credentials/{id}."""
 
     name: Name = ""
+    auth_method: AuthMethod | None = None
+    client_secret: Secret = ""
     secret_expires_at: str | None = None
+    certificate: CertificateText = ""
+    certificate_passphrase: Passphrase = ""
+    managed_identity_client_id: str = ""
 
 
 class RotateSecret(Body):
-    """POST credentials/{id}/secret."""
+    """POST credentials/{id}/secret; without *auth_method* the credential keeps its method."""
 
-    client_secret: Secret
+    auth_method: AuthMethod | None = None
+    client_secret: Secret = ""
     secret_expires_at: str | None = None
+    certificate: CertificateText = ""
+    certificate_passphrase: Passphrase = ""
+    managed_identity_client_id: str = ""
 
 
 class VerifyCredential(Body):
     """POST credentials/{id}/verify."""
 
     tenant: str = ""
+    mailbox: Mailbox = ""
 
 
 class CreateLink(Body):
@@ -83,7 +101,8 @@ def _credentials(bp: func.Blueprint, admin: CredentialAdmin, settings: Settings)
             request.admin_write()
             asked = NewCredential(**dict(request.body(CreateCredential)))
             credential = admin.create(asked)
-            return created(view(credential, settings), f"{settings.public_base_url}/api/credentials/{credential.id}")
+            shown = view(credential, settings, admin.clock())
+            return created(shown, f"{settings.public_base_url}/api/credentials/{credential.id}")
 
         return answer(req, settings, handle)
 
@@ -91,7 +110,8 @@ def _credentials(bp: func.Blueprint, admin: CredentialAdmin, settings: Settings)
     @bp.route("credentials", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def list_all(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
-            keyed = [(credential.id, view(credential, settings)) for credential in admin.all()]
+            now = admin.clock()
+            keyed = [(credential.id, view(credential, settings, now)) for credential in admin.all()]
             page = page_of(keyed, request.limit(), request.query("cursor"))
             return json_reply({"data": page.items, "next_cursor": page.next_cursor})
 
@@ -100,15 +120,14 @@ def _credentials(bp: func.Blueprint, admin: CredentialAdmin, settings: Settings)
     @bp.function_name("credentials_get")
     @bp.route("credentials/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def get(req: func.HttpRequest) -> func.HttpResponse:
-        return answer(req, settings, lambda request: _shown(admin.get(request.route("id")), settings))
+        return answer(req, settings, lambda request: _shown(admin.get(request.route("id")), settings, admin.clock()))
 
     @bp.function_name("credentials_change")
     @bp.route("credentials/{id}", methods=["PATCH"], auth_level=func.AuthLevel.FUNCTION)
     def change(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
             request.admin_write()
-            changes = request.body(ChangeCredential).model_dump(exclude_unset=True)
-            return _shown(admin.change(request.route("id"), changes, request.if_match()), settings)
+            return _shown(_changed(request, admin), settings, admin.clock())
 
         return answer(req, settings, handle)
 
@@ -130,8 +149,9 @@ def _proofs(bp: func.Blueprint, admin: CredentialAdmin, checks: GrantChecks, set
         def handle(request: Request) -> func.HttpResponse:
             request.admin_write()
             body = request.body(RotateSecret)
-            done = admin.rotate(request.route("id"), body.client_secret, body.secret_expires_at)
-            return json_reply({"proven": done.proven, "detail": done.detail, **view(done.credential, settings)})
+            done = admin.rotate(request.route("id"), _typed(body, admin.get(request.route("id"))))
+            shown = view(done.credential, settings, admin.clock())
+            return json_reply({"proven": done.proven, "detail": done.detail, **shown})
 
         return answer(req, settings, handle)
 
@@ -144,9 +164,11 @@ def _proofs(bp: func.Blueprint, admin: CredentialAdmin, checks: GrantChecks, set
             credential, tenant = admin.verifiable(request.route("id"), body.tenant)
             if not credential.ready:
                 raise Conflict("The credential's secret is not stored yet. Try again in a moment, or delete it.")
-            if credential.grant_type is GrantType.CLIENT_CREDENTIALS:
-                return json_reply(grant_view(checks.verify_tenant(credential, tenant)))
-            return json_reply(grant_view(checks.verify_existing(credential, tenant)))
+            by_portal = credential.grant_type is GrantType.CLIENT_CREDENTIALS
+            check = checks.verify_tenant if by_portal else checks.verify_existing
+            grant = check(credential, tenant, body.mailbox)
+            checks.audit.write("grant.verify", grant.status.value, grant_id=grant.id)
+            return json_reply(grant_view(grant))
 
         return answer(req, settings, handle)
 
@@ -191,15 +213,19 @@ def _links(bp: func.Blueprint, links: ConsentLinks, settings: Settings) -> None:
         return answer(req, settings, handle)
 
 
-def view(credential: Credential, settings: Settings) -> dict[str, Any]:
+def view(credential: Credential, settings: Settings, now: datetime) -> dict[str, Any]:
     """Return the credential as answers show it; never a secret."""
-    shown = asdict(credential)
+    shown, ahead = asdict(credential), outlook(credential, now)
     names = ("id", "name", "client_id", "cloud", "tenant", "secret_expires_at", "status", "version", "created_at")
     return {
         **{name: shown[name] for name in names},
         "provider": "microsoft365",
         "grant_type": credential.grant_type.value,
         "auth_method": credential.auth_method.value,
+        "managed_identity_client_id": identity_of(credential.active_version) or None,
+        "expires_at": credential.secret_expires_at,
+        "expires_in_days": ahead.days,
+        "expiry": ahead.expiry.value,
         "account_type": "multitenant" if credential.multitenant else "single_tenant",
         "redirect_uri": settings.redirect_uri,
         "token_endpoint_url": credential.token_endpoint_url,
@@ -209,8 +235,31 @@ def view(credential: Credential, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _shown(credential: Credential, settings: Settings) -> func.HttpResponse:
-    return json_reply(view(credential, settings), headers={"ETag": f'"{credential.version}"'})
+def _changed(request: Request, admin: CredentialAdmin) -> Credential:
+    """Change what the body names; what proves the app is rotated in, so that a wrong one displaces nothing."""
+    body, credential_id, version = request.body(ChangeCredential), request.route("id"), request.if_match()
+    given = body.model_dump(exclude_unset=True)
+    if not given.keys() & _PROOF_FIELDS:
+        return admin.change(credential_id, given, version)
+    if "name" in given or version is not None:
+        admin.change(credential_id, {"name": body.name} if "name" in given else {}, version)
+    return admin.rotate(credential_id, _typed(body, admin.get(credential_id))).credential
+
+
+def _typed(body: ChangeCredential | RotateSecret, credential: Credential) -> TypedProof:
+    """Return the proof in *body*; without a method it is of the credential's own."""
+    return TypedProof(
+        body.auth_method or credential.auth_method,
+        body.client_secret,
+        body.secret_expires_at,
+        body.certificate,
+        body.certificate_passphrase,
+        body.managed_identity_client_id,
+    )
+
+
+def _shown(credential: Credential, settings: Settings, now: datetime) -> func.HttpResponse:
+    return json_reply(view(credential, settings, now), headers={"ETag": f'"{credential.version}"'})
 
 
 def _link_view(ticket: Ticket, status: str) -> dict[str, Any]:

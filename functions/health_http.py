@@ -4,6 +4,7 @@ import azure.functions as func
 
 from functions.replies import answer, json_reply
 from functions.requests import Request
+from shared.audit import Audit
 from shared.clouds import CLOUDS
 from shared.grants import REQUIRED_ROLES
 from shared.health import Health
@@ -12,7 +13,7 @@ from shared.tick import Tick
 from shared.version import VERSION
 
 
-def blueprint(health: Health, tick: Tick, settings: Settings) -> func.Blueprint:
+def blueprint(health: Health, tick: Tick, audit: Audit, settings: Settings) -> func.Blueprint:
     """Return the routes of this area."""
     bp = func.Blueprint()
 
@@ -48,6 +49,7 @@ def blueprint(health: Health, tick: Tick, settings: Settings) -> func.Blueprint:
         def handle(request: Request) -> func.HttpResponse:
             request.admin_write()
             result = tick.run()
+            audit.write("tick.run", "done")
             return json_reply({"due": result.due, "woken": result.woken})
 
         return answer(req, settings, handle)

@@ -1,7 +1,6 @@
 """The outbox, for administrators: what became of each mail, and cancelling one."""
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import azure.functions as func
@@ -9,16 +8,16 @@ import azure.functions as func
 from functions.replies import answer, json_reply
 from functions.requests import Request
 from functions.send_http import view
+from shared.audit import Audit
 from shared.errors import FieldFault, InvalidRequest, NotFound
 from shared.identifiers import is_connection_id
 from shared.outbox.rows import Entry
 from shared.outbox.work import Status
 from shared.send.entries import Entries, Wanted
 from shared.settings import Settings
-from shared.times import from_text
 
 
-def blueprint(entries: Entries, settings: Settings) -> func.Blueprint:
+def blueprint(entries: Entries, audit: Audit, settings: Settings) -> func.Blueprint:
     """Return the routes of this area."""
     bp = func.Blueprint()
 
@@ -43,7 +42,9 @@ def blueprint(entries: Entries, settings: Settings) -> func.Blueprint:
     def cancel(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
             request.admin_write()
-            return json_reply(full_view(entries.cancel(request.route("id"))))
+            shown = full_view(entries.cancel(request.route("id")))
+            audit.write("message.cancel", "done", message_id=request.route("id"))
+            return json_reply(shown)
 
         return answer(req, settings, handle)
 
@@ -60,8 +61,8 @@ def wanted(request: Request) -> Wanted:
         limit=request.limit(),
         cursor=request.query("cursor"),
         status=Status(status) if status else None,
-        since=_moment(request, "since"),
-        until=_moment(request, "until"),
+        since=request.moment("since"),
+        until=request.moment("until"),
     )
 
 
@@ -70,14 +71,3 @@ def full_view(entry: Entry) -> dict[str, Any]:
     fault = asdict(entry.fault) if entry.fault else None
     known = {"connection_id": entry.connection_id, "draft_id": entry.draft_id or None, "fault": fault}
     return {**view(entry), **known, "moves": [asdict(move) for move in entry.moves]}
-
-
-def _moment(request: Request, name: str) -> datetime | None:
-    text = request.query(name)
-    if not text:
-        return None
-    try:
-        return from_text(text)
-    except ValueError:
-        message = f"{name} must be a time such as 2026-11-22T07:00:00Z"
-        raise InvalidRequest(message, [FieldFault(f"?{name}", "not_a_time", message)]) from None

@@ -6,6 +6,7 @@ import azure.functions as func
 
 from functions.replies import answer, json_reply
 from functions.requests import Request
+from shared.audit import Audit
 from shared.errors import FieldFault, InvalidRequest
 from shared.receipts import ReceiptStatus
 from shared.received import Content, Received, receipt_view
@@ -20,15 +21,15 @@ _CONTENT_HEADERS = {
 }
 
 
-def blueprint(received: Received, settings: Settings) -> func.Blueprint:
+def blueprint(received: Received, audit: Audit, settings: Settings) -> func.Blueprint:
     """Return the routes of this area."""
     bp = func.Blueprint()
-    _views(bp, received, settings)
-    _contents(bp, received, settings)
+    _views(bp, received, audit, settings)
+    _contents(bp, received, audit, settings)
     return bp
 
 
-def _views(bp: func.Blueprint, received: Received, settings: Settings) -> None:
+def _views(bp: func.Blueprint, received: Received, audit: Audit, settings: Settings) -> None:
     @bp.function_name("received_list")
     @bp.route("connections/{id}/received", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def list_all(req: func.HttpRequest) -> func.HttpResponse:
@@ -48,23 +49,33 @@ def _views(bp: func.Blueprint, received: Received, settings: Settings) -> None:
     def redeliver(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
             request.admin_write()
-            return json_reply(receipt_view(received.redeliver(request.route("id"))), 202)
+            shown = receipt_view(received.redeliver(request.route("id")))
+            audit.write("received.redeliver", "done", received_id=request.route("id"))
+            return json_reply(shown, 202)
 
         return answer(req, settings, handle)
 
 
-def _contents(bp: func.Blueprint, received: Received, settings: Settings) -> None:
+def _contents(bp: func.Blueprint, received: Received, audit: Audit, settings: Settings) -> None:
     @bp.function_name("received_raw")
     @bp.route("received/{id}/raw", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def raw(req: func.HttpRequest) -> func.HttpResponse:
-        return answer(req, settings, lambda request: content_reply(received.raw(request.route("id"))))
+        def handle(request: Request) -> func.HttpResponse:
+            content = received.raw(request.route("id"))
+            audit.write("received.open", "raw", received_id=request.route("id"))
+            return content_reply(content)
+
+        return answer(req, settings, handle)
 
     @bp.function_name("received_attachment")
     @bp.route("received/{id}/attachments/{n}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def attachment(req: func.HttpRequest) -> func.HttpResponse:
-        return answer(
-            req, settings, lambda request: content_reply(received.attachment(request.route("id"), request.route("n")))
-        )
+        def handle(request: Request) -> func.HttpResponse:
+            content = received.attachment(request.route("id"), request.route("n"))
+            audit.write("received.open", "attachment", received_id=request.route("id"), number=request.route("n"))
+            return content_reply(content)
+
+        return answer(req, settings, handle)
 
     @bp.function_name("content_get")
     @bp.route("content/{token}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -13,6 +13,7 @@ import azure.functions as func
 
 from functions.requests import Request
 from shared import errors
+from shared.audit import acting
 from shared.codes import Code
 from shared.errors import Fault, InvalidRequest, MailgrantError, TooMany
 from shared.settings import Settings
@@ -59,7 +60,8 @@ def answer(
     """Run *handle* on the request; every error becomes problem details, every answer bears the request id."""
     request = Request(req, settings)
     try:
-        response = handle(request)
+        with acting(request.actor()):
+            response = handle(request)
     except MailgrantError as error:
         response = problem(error, request.id)
     except Exception:  # noqa: BLE001 - a caller gets problem details whatever happens; it is logged

@@ -4,6 +4,8 @@ import json
 import math
 from base64 import b64decode
 from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from shared.codes import Code
 from shared.errors import FieldFault, InvalidRequest, Refused, TooLarge
 from shared.identifiers import new_ulid
 from shared.settings import Settings
+from shared.times import from_text
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
@@ -98,6 +101,19 @@ class Request:
         if host != urlsplit(self.settings.public_base_url).netloc.lower() and name not in _LOOPBACK:
             detail = "The Host header is not the host of PUBLIC_BASE_URL. Call the address that PUBLIC_BASE_URL names."
             raise Refused(detail, Code.FOREIGN_HOST)
+
+    def actor(self) -> str:
+        """Return what the audit log calls the caller: the host does not tell which key it was, so a hash of it."""
+        key = self.header("x-functions-key") or self.query("code")
+        return f"key:{sha256(key.encode()).hexdigest()[:8]}" if key else "no_key"
+
+    def moment(self, name: str) -> datetime | None:
+        """Return the time that a query parameter names, None where it is left out."""
+        text = self.query(name)
+        try:
+            return from_text(text) if text else None
+        except ValueError:
+            raise _query_fault(name, "not_a_time", f"{name} must be a time such as 2026-11-22T07:00:00Z") from None
 
     def if_match(self) -> int | None:
         """Return the version that the caller means to change, None where any will do, -1 for what is no version."""

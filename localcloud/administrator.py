@@ -47,9 +47,9 @@ class Administrator:
         """PATCH JSON and return the JSON."""
         return self._json(self._client.patch(path, json=body))
 
-    def delete(self, path: str) -> None:
-        """DELETE."""
-        self._json(self._client.delete(path))
+    def delete(self, path: str) -> Any:
+        """DELETE and return the JSON, None where there is none."""
+        return self._json(self._client.delete(path))
 
     def close(self) -> None:
         """Close all connections."""

@@ -79,10 +79,30 @@ class Story:
         )
         return organisation.credential
 
-    def consent_link(self, organisation: Organisation) -> str:
+    def register_multitenant(self, organisation: Organisation) -> dict[str, Any]:
+        """Register an app that any organisation may consent to, and create its credential; return it."""
+        admin, name = self.stack.admin, f"Mailgrant for {organisation.name} and others"
+        home = organisation.tenant
+        app = self.stack.control.add_registration(home, name, [admin.get("system")["redirect_uri"]], multitenant=True)
+        organisation.client_id = app["client_id"]
+        organisation.credential = admin.post(
+            "credentials",
+            {
+                "name": name,
+                "client_id": app["client_id"],
+                "grant_type": "admin_consent",
+                "auth_method": "secret",
+                "cloud": "global",
+                "tenant": "organizations",
+                "client_secret": app["secret"]["value"],
+            },
+        )
+        return organisation.credential
+
+    def consent_link(self, organisation: Organisation, **details: Any) -> str:
         """Create a consent link and return its address."""
         path = f"credentials/{organisation.credential['id']}/consent-links"
-        return str(self.stack.admin.post(path, {"label": organisation.name})["url"])
+        return str(self.stack.admin.post(path, {"label": organisation.name, **details})["url"])
 
     def accept(self, organisation: Organisation) -> str:
         """Walk the consent link as the tenant's administrator and accept; return the words of the result page."""

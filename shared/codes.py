@@ -42,9 +42,12 @@ class Code(StrEnum):
     CONSENT_REFUSED = "consent_refused"
     CONSENT_INCOMPLETE = "consent_incomplete"
     WRONG_TENANT = "wrong_tenant"
+    SIGN_IN_REFUSED = "sign_in_refused"
+    SIGN_IN_UNFINISHED = "sign_in_unfinished"
     SECRET_WRONG = "secret_wrong"  # noqa: S105 - a problem code
     SECRET_EXPIRED = "secret_expired"  # noqa: S105 - a problem code
     ASSERTION_REFUSED = "assertion_refused"
+    IDENTITY_UNAVAILABLE = "identity_unavailable"
     VAULT_UNAVAILABLE = "vault_unavailable"
     VAULT_REFUSED = "vault_refused"
     CREDENTIAL_REFUSED = "credential_refused"

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from azure.identity import DefaultAzureCredential
 
 from shared.adapters.blob_storage import blob_service, open_blobs
 from shared.adapters.entra import MsalEntra
+from shared.adapters.entra_sign_in import MsalSignIn
 from shared.adapters.graph_directory import HttpGraphDirectory
 from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_reading import HttpGraphReading
@@ -19,24 +21,31 @@ from shared.adapters.table_storage import open_tables
 from shared.adapters.upload_links import StorageUploadLinks
 from shared.adapters.webhooks import GuardedWebhooks, signature
 from shared.audit import Audit
+from shared.audit_log import AuditLog
 from shared.connection_admin.changes import ConnectionChanges
 from shared.connection_admin.creation import ConnectionCreation
 from shared.connection_admin.lists import ConnectionLists
 from shared.connection_admin.tokens import ConnectionTokens
 from shared.consent.links import ConsentLinks
+from shared.consent.sign_in import SigningIn
 from shared.consent.trip import Consent
 from shared.credential_admin import CredentialAdmin
+from shared.credential_upkeep import CredentialUpkeep
 from shared.deliver.run import Deliver
+from shared.erasing import Erasing
 from shared.events import EventMaker
 from shared.fetch.run import Fetch
 from shared.grant_admin import GrantAdmin
 from shared.grant_checks import GrantChecks
 from shared.grants import Pace
 from shared.health import Health
+from shared.mailbox_probe import MailboxProbe
 from shared.outbox.work import Periods
 from shared.poison import Poison
+from shared.purge import Purge
 from shared.received import Received
 from shared.registry import Registry
+from shared.resuming import Resuming
 from shared.send.accept import Accept, DueRows
 from shared.send.drain import Drain
 from shared.send.entries import Entries
@@ -55,8 +64,12 @@ class Services:
     """Every use case, ready to be called from many threads."""
 
     settings: Settings
+    audit: Audit
+    audit_log: AuditLog
     credentials: CredentialAdmin
+    credential_upkeep: CredentialUpkeep
     grants: GrantAdmin
+    purge: Purge
     grant_checks: GrantChecks
     consent: Consent
     consent_links: ConsentLinks
@@ -88,36 +101,34 @@ def compose(settings: Settings) -> Services:
     directory, sending = HttpGraphDirectory(graph), GraphSender(graph)
     audit = Audit(tables.audit, now_utc)
     tokens = Tokens(tables, vault, entra, wakeups, now_utc)
+    signing_in = SigningIn(entra, vault, MsalSignIn(client), settings, now_utc)
     signing = Signing(tables, vault)
+    events, retries = EventMaker(settings.public_base_url, signing.link_key), settings.delivery_retry_seconds
+    probe, resuming = MailboxProbe(tables, directory), Resuming(tables, wakeups)
     turns = Turns(tables.connections, settings.turn_lease_seconds)
     webhooks = GuardedWebhooks(settings.delivery_allow, settings.public_base_url)
     upload_links = StorageUploadLinks(blob_service(StorageAccount.of(settings, credential)))
     uploads = Uploads(tables.outbox, upload_links, now_utc)
+    changes = ConnectionChanges(tables, tokens, directory, webhooks, wakeups, audit, now_utc)
+    discard = partial(changes.delete, discard=True)
     return Services(
         settings=settings,
+        audit=audit,
+        audit_log=AuditLog(tables.audit, now_utc),
         credentials=CredentialAdmin(tables, vault, entra, tokens, audit, now_utc),
+        credential_upkeep=CredentialUpkeep(Registry(tables), vault, audit),
         grants=GrantAdmin(tables, tokens, audit, now_utc),
-        grant_checks=GrantChecks(Registry(tables), tokens, audit, now_utc, _pace(settings)),
-        consent=Consent(tables, wakeups, audit, settings, now_utc),
+        purge=Purge(tables, Erasing(tables, blobs), wakeups, discard, tokens, audit, now_utc),
+        grant_checks=GrantChecks(Registry(tables), tokens, probe, resuming, audit, now_utc, _pace(settings)),
+        consent=Consent(tables, wakeups, signing_in, audit, settings, now_utc),
         consent_links=ConsentLinks(tables, entra, audit, settings, now_utc),
         connection_creation=ConnectionCreation(tables, tokens, directory, webhooks, wakeups, audit, now_utc),
-        connection_changes=ConnectionChanges(tables, tokens, directory, webhooks, wakeups, audit, now_utc),
+        connection_changes=changes,
         connection_lists=ConnectionLists(tables, tokens, directory, sending),
         connection_tokens=ConnectionTokens(tables, audit, now_utc),
         signing=signing,
         fetch=Fetch(tables, blobs, wakeups, turns, tokens, HttpGraphReading(graph)),
-        deliver=Deliver(
-            tables,
-            blobs,
-            wakeups,
-            turns,
-            webhooks,
-            signing,
-            signature,
-            EventMaker(settings.public_base_url, signing.link_key),
-            settings.delivery_retry_seconds,
-            now_utc,
-        ),
+        deliver=Deliver(tables, blobs, wakeups, turns, webhooks, signing, signature, events, retries, now_utc),
         accept=Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc),
         drain=Drain(turns, tables.outbox, blobs, wakeups, tokens, sending, _periods(settings)),
         entries=Entries(tables.outbox, now_utc),

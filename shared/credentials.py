@@ -1,19 +1,26 @@
 """A credential: one OAuth2 app registration as we use it, and what is wrong with one that a person typed in."""
 
 import re
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
 from shared.clouds import CLOUDS, Cloud, cloud_of_login_host
 from shared.codes import Code
 from shared.errors import FieldFault, RecordedFault
+from shared.expiry import Expiry, Forecast, forecast, next_warning
 from shared.identifiers import is_guid
-from shared.times import from_text
+from shared.proofs import AuthMethod, TypedProof, examine_proof
+from shared.times import from_text, to_text
 
 ORGANIZATIONS = "organizations"
+FALLBACK = timedelta(hours=24)
+"""How long a replaced secret is still tried where the new one is refused."""
+CREATION = timedelta(minutes=15)
+"""After this a credential whose secret was never stored is taken for abandoned."""
 PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"  # entra-docs, access token claims reference
+_NO_CANDIDATE = {"candidate_version": "", "candidate_expires_at": None, "candidate_method": None}
 _REFUSED_TENANTS = ("common", "consumers", PERSONAL_TENANT)
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _TOKEN_PATH = "/oauth2/v2.0/token"  # noqa: S105 - a path
@@ -28,19 +35,16 @@ class GrantType(StrEnum):
     CLIENT_CREDENTIALS = "client_credentials"
 
 
-class AuthMethod(StrEnum):
-    """How the app proves itself to Entra."""
-
-    SECRET = "secret"  # noqa: S105 - the name of a method
-
-
 @dataclass(frozen=True, slots=True)
 class Credential:
     """
     The credential row. *tenant* is the home tenant's id, or ``organizations``.
 
-    The three versions pin the vault: *active_version* is used, *candidate_version* is not proven yet, and
-    *fallback_version* was active before. *status* is ``creating`` until the vault holds the secret, then ``ready``.
+    The three versions pin the vault, or name a managed identity: *active_version* is used, *candidate_version* is not
+    proven yet, and *fallback_version* was active before and goes at *fallback_until*. *auth_method* and
+    *secret_expires_at* are those of the active one. *expiry_told* is the last threshold (days) that was told of.
+    *probes* counts the tries since the *fault* began, the next of which may come at *probe_at*.
+    *status* is ``creating`` until the vault holds the secret, then ``ready``; ``removing`` where it never came.
     """
 
     id: str
@@ -57,9 +61,14 @@ class Credential:
     fallback_version: str = ""
     secret_expires_at: str | None = None
     candidate_expires_at: str | None = None
+    candidate_method: AuthMethod | None = None
+    fallback_until: str | None = None
+    expiry_told: int | None = None
     status: str = "creating"
     version: int = 1
     fault: RecordedFault | None = None
+    probes: int = 0
+    probe_at: str = ""
 
     @property
     def ready(self) -> bool:
@@ -101,12 +110,27 @@ class NewCredential:
     client_id: str
     grant_type: GrantType
     auth_method: AuthMethod
-    client_secret: str
+    client_secret: str = field(default="", repr=False)
     secret_expires_at: str | None = None
+    certificate: str = field(default="", repr=False)
+    certificate_passphrase: str = field(default="", repr=False)
+    managed_identity_client_id: str = ""
     cloud: str | None = None
     tenant: str | None = None
     token_endpoint_url: str | None = None
     auth_endpoint_url: str | None = None
+
+    @property
+    def proof(self) -> TypedProof:
+        """What was typed in to prove the app."""
+        return TypedProof(
+            self.auth_method,
+            self.client_secret,
+            self.secret_expires_at,
+            self.certificate,
+            self.certificate_passphrase,
+            self.managed_identity_client_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +141,54 @@ class Place:
     tenant: str
 
 
-def promoted(credential: Credential, version: str) -> Credential:
+def promoted(credential: Credential, version: str, now: datetime) -> Credential:
     """Return the credential with *version*, which has fetched a token, in use; the old one stays as fallback."""
     is_candidate = credential.candidate_version == version
     return replace(
         credential,
         active_version=version,
-        candidate_version="" if is_candidate else credential.candidate_version,
+        auth_method=(is_candidate and credential.candidate_method) or credential.auth_method,
         fallback_version=credential.active_version,
+        fallback_until=to_text(now + FALLBACK) if credential.active_version else None,
         secret_expires_at=credential.candidate_expires_at if is_candidate else credential.secret_expires_at,
-        candidate_expires_at=None if is_candidate else credential.candidate_expires_at,
+        expiry_told=None,
         version=credential.version + 1,
         fault=None,
+        **(_NO_CANDIDATE if is_candidate else {}),  # type: ignore[arg-type]
     )
+
+
+def without_candidate(credential: Credential) -> Credential:
+    """Return the credential with its unproven version forgotten."""
+    return replace(credential, **_NO_CANDIDATE)  # type: ignore[arg-type]
+
+
+def outlook(credential: Credential, now: datetime) -> Forecast:
+    """Return how near the end of what proves the app is; a managed identity has none."""
+    if credential.auth_method is AuthMethod.FEDERATED:
+        return Forecast(Expiry.OK)
+    return forecast(_ends(credential), credential.expiry_told, now)
+
+
+def upkeep_at(credential: Credential) -> datetime | None:
+    """Return when something is next to be done for the credential: a warning, a fallback to forget, a wreck."""
+    if not credential.ready:
+        return from_text(credential.created_at) + CREATION
+    forget = from_text(credential.fallback_until) if credential.fallback_until else None
+    return min(filter(None, (forget, next_warning(_ends(credential), credential.expiry_told))), default=None)
+
+
+def kept(credential: Credential, now: datetime) -> Credential:
+    """Return the credential after what is due at *now*: an old fallback is forgotten, a warning counts as told."""
+    told = outlook(credential, now).tell
+    after = replace(credential, expiry_told=credential.expiry_told if told is None else told)
+    if after.fallback_until and from_text(after.fallback_until) <= now:
+        return replace(after, fallback_version="", fallback_until=None)
+    return after
+
+
+def _ends(credential: Credential) -> datetime | None:
+    return from_text(credential.secret_expires_at) if credential.secret_expires_at else None
 
 
 def examine(asked: NewCredential, now: datetime) -> tuple[Place, list[FieldFault]]:
@@ -138,7 +197,7 @@ def examine(asked: NewCredential, now: datetime) -> tuple[Place, list[FieldFault
     if not is_guid(asked.client_id):
         message = "client_id must be a GUID: copy 'Application (client) ID' from the registration's overview"
         faults.append(FieldFault("/client_id", "not_a_guid", message))
-    faults += secret_faults(asked.client_secret) + expiry_faults(asked.secret_expires_at, now)
+    faults += examine_proof(asked.proof, now)[1]
     if asked.token_endpoint_url or asked.auth_endpoint_url:
         place, found = _from_urls(asked)
     else:
@@ -146,32 +205,6 @@ def examine(asked: NewCredential, now: datetime) -> tuple[Place, list[FieldFault
     if not found:
         found = _tenant_faults(place.tenant, asked)
     return place, faults + found
-
-
-def secret_faults(secret: str) -> list[FieldFault]:
-    """Return what is wrong with a client secret as pasted."""
-    if is_guid(secret.strip()):
-        message = "this is the Secret ID; copy the column Value"
-        return [FieldFault("/client_secret", Code.SECRET_ID_INSTEAD_OF_VALUE.value, message)]
-    if not secret.isprintable() or " " in secret or len(secret) < 8:
-        message = "client_secret must be the column Value as the portal shows it once: at least 8 characters, no blanks"
-        return [FieldFault("/client_secret", "not_a_secret", message)]
-    return []
-
-
-def expiry_faults(text: str | None, now: datetime) -> list[FieldFault]:
-    """Return what is wrong with a secret's expiry; None stands for unknown."""
-    if text is None:
-        return []
-    try:
-        moment = from_text(text)
-    except ValueError:
-        message = "secret_expires_at must be a time such as 2027-01-31T00:00:00Z, or null where it is not known"
-        return [FieldFault("/secret_expires_at", "not_a_time", message)]
-    if moment <= now:
-        message = "secret_expires_at is in the past: make a new secret in the portal and enter that"
-        return [FieldFault("/secret_expires_at", "in_the_past", message)]
-    return []
 
 
 def _from_names(asked: NewCredential) -> tuple[Place, list[FieldFault]]:

@@ -1,7 +1,7 @@
 """What a tenant has given a credential: the grant's states, and how evidence moves it from one to the next."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -42,6 +42,20 @@ USABLE = frozenset({GrantStatus.ACTIVE, GrantStatus.PARTIAL, GrantStatus.UNVERIF
 SETTLED = frozenset({*USABLE, GrantStatus.UNCONFIRMED, GrantStatus.DENIED, GrantStatus.REVOKED})
 """Nobody need wait for more to happen."""
 
+_ENDS = {GrantStatus.UNCONFIRMED, GrantStatus.DENIED, GrantStatus.REVOKED, *USABLE}
+MOVES = {
+    GrantStatus.PENDING: {GrantStatus.PROPAGATING, *_ENDS},
+    GrantStatus.PROPAGATING: _ENDS,
+    GrantStatus.UNCONFIRMED: {GrantStatus.PROPAGATING, GrantStatus.REVOKED, *USABLE},
+    **{status: {GrantStatus.PROPAGATING, GrantStatus.REVOKED, *(USABLE - {status})} for status in USABLE},
+    GrantStatus.DENIED: {GrantStatus.PROPAGATING, GrantStatus.UNCONFIRMED, *USABLE},
+    GrantStatus.REVOKED: {GrantStatus.PROPAGATING, GrantStatus.UNCONFIRMED, *USABLE},
+}
+"""
+Every legal move. What was confirmed is never unconfirmed again, and what has worked is never ``denied``: it is
+``revoked``, since its mail may have been read.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -50,7 +64,10 @@ class Grant:
 
     *since* is when consent was last given or asked for: rights may take 24 h from then. *worked_at* is when the rights
     were last seen. *checks* counts the checks since the last change of mind and paces the next one; *next_at*,
-    *due*, *seq* and *claim* are as in every scheduled record.
+    *due*, *seq* and *claim* are as in every scheduled record. *signed_in_as*, *domain* and *signed_in_at* tell an
+    operator who must confirm the grant whose sign-in made it. *scoped* says that a mailbox was reached without the
+    right for all mailboxes (Exchange RBAC for Applications), *probe_mailbox* which one an administrator named for that.
+    *awaited* tells that connections may be waiting for it: they are woken once it works.
     """
 
     id: str
@@ -71,6 +88,12 @@ class Grant:
     due: str = ""
     claim: str = ""
     fault: RecordedFault | None = None
+    scoped: bool = False
+    probe_mailbox: str = field(default="", repr=False)
+    awaited: bool = False
+    signed_in_as: str = ""
+    signed_in_at: str = ""
+    domain: str = ""
 
     @property
     def usable(self) -> bool:
@@ -99,12 +122,19 @@ class Pace:
     verify: float
 
 
+def moved(grant: Grant, status: GrantStatus) -> Grant:
+    """Return the grant in *status*. Raises ValueError where no move leads there."""
+    if status is not grant.status and status not in MOVES[grant.status]:
+        message = f"a grant that is {grant.status.value} cannot become {status.value}"
+        raise ValueError(message)
+    return replace(grant, status=status)
+
+
 def consented(grant: Grant, now: datetime, *, confirmed: bool) -> Grant:
     """Return the grant after an administrator consented (again): the wait for the rights begins anew."""
     status = grant.status if grant.usable else GrantStatus.PROPAGATING
     return replace(
-        grant,
-        status=status,
+        moved(grant, status),
         since=to_text(now),
         confirmed=grant.confirmed or confirmed,
         checks=0,
@@ -120,7 +150,8 @@ def judge(grant: Grant, evidence: Evidence, pace: Pace, now: datetime) -> tuple[
     else:
         judged = _with_roles(grant, evidence, pace, now)
     same = judged.status == grant.status and (judged.fault is None) == (grant.fault is None)
-    judged = replace(judged, checked_at=to_text(now), checks=grant.checks + 1 if same else 1)
+    checks = grant.checks + 1 if same else 1
+    judged = replace(judged, checked_at=to_text(now), checks=checks, awaited=grant.awaited or not works(judged))
     return judged, _delay(judged, pace, now)
 
 
@@ -142,6 +173,11 @@ def sentence(grant: Grant) -> str:
             )
         case GrantStatus.UNVERIFIABLE:
             return "Microsoft's token cannot be read, so the rights could not be checked. Test a connection to see."
+        case GrantStatus.ACTIVE if grant.scoped:
+            return (
+                f"Limited to chosen mailboxes by Exchange: one was reached though the token lacks {missing}. "
+                "Sending cannot be tested without sending."
+            )
         case GrantStatus.DENIED:
             return (
                 f"The tenant has not granted {missing}. Add them to the registration and let an administrator consent."
@@ -162,19 +198,35 @@ def standing_fault(grant: Grant) -> GrantFault | None:
     return GrantFault(sentence(grant), code, microsoft=microsoft, retryable=True)
 
 
+def works(grant: Grant) -> bool:
+    """Tell whether connections may use the grant and its last check found nothing wrong."""
+    return grant.usable and grant.fault is None
+
+
+def probe_wait(probes: int, pace: Pace) -> timedelta:
+    """Return how long after the n-th probe of something broken the next one comes."""
+    return timedelta(seconds=min(FIRST_PROBE_SECONDS * 2 ** min(probes - 1, 20), LONGEST_PROBE_SECONDS, pace.verify))
+
+
+def reads_mail(roles: Iterable[str]) -> bool:
+    """Tell whether *roles* let any mailbox be read, so that reading one proves nothing about Exchange's own roles."""
+    return any(role.startswith("Mail.Read") for role in roles)
+
+
 def _with_roles(grant: Grant, evidence: Evidence, pace: Pace, now: datetime) -> Grant:
     if evidence.roles is None and evidence.reached is None:
         status = _unless_unconfirmed(grant, GrantStatus.UNVERIFIABLE)
-        return replace(grant, status=status, fault=None, worked_at=to_text(now))
+        return replace(moved(grant, status), fault=None, scoped=False, worked_at=to_text(now))
     granted, missing, excess = compare(evidence.roles or ())
-    seen = replace(grant, granted=granted, missing=missing, excess=excess, fault=None)
-    if not missing or evidence.reached:
-        return replace(seen, status=_unless_unconfirmed(grant, GrantStatus.ACTIVE), worked_at=to_text(now))
-    if granted and not grant.usable and _age(grant, now) < timedelta(seconds=pace.recheck * PARTIAL_AFTER_RECHECKS):
-        return replace(seen, status=GrantStatus.PROPAGATING)
+    scoped = bool(missing and evidence.reached)
+    seen = replace(grant, granted=granted, missing=missing, excess=excess, fault=None, scoped=scoped)
+    if not missing or scoped:
+        return replace(moved(seen, _unless_unconfirmed(grant, GrantStatus.ACTIVE)), worked_at=to_text(now))
+    if granted and not grant.usable and _age(grant, now) < _patience(pace):
+        return seen if grant.status is GrantStatus.UNCONFIRMED else moved(seen, GrantStatus.PROPAGATING)
     if granted:
-        return replace(seen, status=_unless_unconfirmed(grant, GrantStatus.PARTIAL), worked_at=to_text(now))
-    return replace(seen, status=_gone(grant, now))
+        return replace(moved(seen, _unless_unconfirmed(grant, GrantStatus.PARTIAL)), worked_at=to_text(now))
+    return moved(seen, _gone(grant, now))
 
 
 def _without_token(grant: Grant, fault: Fault, now: datetime) -> Grant:
@@ -183,9 +235,9 @@ def _without_token(grant: Grant, fault: Fault, now: datetime) -> Grant:
         return recorded
     status = _gone(grant, now)
     if status is GrantStatus.PROPAGATING and fault.code is Code.APP_NOT_CONSENTED:
-        return replace(grant, status=status, fault=None)  # the service principal is not visible everywhere yet
-    status = GrantStatus.DENIED if status is GrantStatus.PROPAGATING else status
-    return replace(recorded, status=status, granted=(), missing=REQUIRED_ROLES, excess=())
+        return replace(moved(grant, status), fault=None)  # the service principal is not visible everywhere yet
+    status = _never_or_no_more(grant) if status is GrantStatus.PROPAGATING else status
+    return replace(moved(recorded, status), granted=(), missing=REQUIRED_ROLES, excess=(), scoped=False)
 
 
 def _gone(grant: Grant, now: datetime) -> GrantStatus:
@@ -193,7 +245,16 @@ def _gone(grant: Grant, now: datetime) -> GrantStatus:
     renewed = not grant.worked_at or from_text(grant.worked_at) < from_text(grant.since)
     if _age(grant, now) < PROPAGATION and renewed and grant.status not in (GrantStatus.PENDING, GrantStatus.DENIED):
         return GrantStatus.PROPAGATING
+    return _never_or_no_more(grant)
+
+
+def _never_or_no_more(grant: Grant) -> GrantStatus:
     return GrantStatus.REVOKED if grant.worked_at else GrantStatus.DENIED
+
+
+def _patience(pace: Pace) -> timedelta:
+    """Return how long a set of roles that is not complete may still grow before it is called partial."""
+    return min(timedelta(seconds=pace.recheck * PARTIAL_AFTER_RECHECKS), PROPAGATION)
 
 
 def _unless_unconfirmed(grant: Grant, status: GrantStatus) -> GrantStatus:
@@ -216,8 +277,10 @@ def _delay(grant: Grant, pace: Pace, now: datetime) -> timedelta:
     doubled = 2 ** min(grant.checks - 1, 20)
     young = grant.status is GrantStatus.PARTIAL and _age(grant, now) < PROPAGATION
     if grant.status in (GrantStatus.PENDING, GrantStatus.PROPAGATING) or young:
-        return timedelta(seconds=min(pace.recheck * doubled, LONGEST_RECHECK_SECONDS))
+        wait = timedelta(seconds=min(pace.recheck * doubled, LONGEST_RECHECK_SECONDS))
+        left = from_text(grant.since) + PROPAGATION - now
+        return min(wait, max(left, timedelta(seconds=pace.recheck)))
     broken = grant.fault is not None or grant.status in (GrantStatus.DENIED, GrantStatus.REVOKED)
     if broken and grant.checks <= MOST_PROBES:
-        return timedelta(seconds=min(FIRST_PROBE_SECONDS * doubled, LONGEST_PROBE_SECONDS, pace.verify))
+        return probe_wait(grant.checks, pace)
     return timedelta(seconds=pace.verify)

@@ -28,6 +28,11 @@ def after(cursor: str) -> str:
         raise InvalidRequest(message, [FieldFault("?cursor", "not_a_cursor", message)]) from None
 
 
+def cursor_of(key: str) -> str:
+    """Return the cursor for what comes after the sort key *key*."""
+    return base64.urlsafe_b64encode(key.encode()).decode()
+
+
 def page_of(keyed: Sequence[tuple[str, Item]], limit: int, cursor: str) -> Page[Item]:
     """Return at most *limit* of *keyed* (sort key, item), newest first, that come after *cursor*."""
     last = after(cursor)
@@ -35,5 +40,5 @@ def page_of(keyed: Sequence[tuple[str, Item]], limit: int, cursor: str) -> Page[
     rest = [pair for pair in ordered if not last or pair[0] < last]
     more = len(rest) > limit
     shown = rest[:limit]
-    next_cursor = base64.urlsafe_b64encode(shown[-1][0].encode()).decode() if more and shown else None
+    next_cursor = cursor_of(shown[-1][0]) if more and shown else None
     return Page([item for _, item in shown], next_cursor)

@@ -9,8 +9,21 @@ from shared.connections import delivery_key, run_key
 from shared.errors import RowChanged, RowExists, RowMissing
 from shared.identifiers import is_connection_id, shard_of, split_grant_id
 from shared.ports import ANY, Clock, Row, Table, Tables, Update
-from shared.registry import grant_key
-from shared.schedule import DELIVER, FETCH, GRANT, REFIRE, SEND, STATE, DueRow, Wakeup, minute_bucket, shard_for
+from shared.registry import PARTITION, grant_key, purge_key
+from shared.schedule import (
+    CREDENTIAL,
+    DELIVER,
+    FETCH,
+    GRANT,
+    PURGE,
+    REFIRE,
+    SEND,
+    STATE,
+    DueRow,
+    Wakeup,
+    minute_bucket,
+    shard_for,
+)
 from shared.tickets import is_dated_id, partition_of, state_key
 from shared.times import to_text
 
@@ -63,8 +76,13 @@ class Poison:
         grant = split_grant_id(wakeup.id) if wakeup.kind == GRANT else None
         if grant:
             return _Place(self.tables.grants, grant[0], grant_key(grant[1]), shard_for(wakeup.id))
+        purged = split_grant_id(wakeup.id) if wakeup.kind == PURGE else None
+        if purged:
+            return _Place(self.tables.grants, purged[0], purge_key(purged[1]), shard_for(wakeup.id))
         if wakeup.kind == STATE and is_dated_id(wakeup.id):
             return _Place(self.tables.tickets, partition_of(wakeup.id), state_key(wakeup.id), shard_for(wakeup.id))
+        if wakeup.kind == CREDENTIAL:
+            return _Place(self.tables.credentials, PARTITION, wakeup.id, shard_for(wakeup.id))
         return None
 
     def _follow(self, wakeup: Wakeup, place: _Place, row: Row) -> None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from shared.credentials import Credential
+from shared.credentials import Credential, upkeep_at
 from shared.errors import NotFound, RowChanged, RowExists, RowMissing
 from shared.grants import Grant
 from shared.identifiers import is_ulid, split_grant_id
-from shared.ports import Delete, Insert, Operation, Row, Tables, Update
+from shared.ports import Delete, Insert, Operation, Row, Tables, Update, Upsert
 from shared.rows import decode, encode
-from shared.schedule import GRANT, DueRow, shard_for
+from shared.schedule import CREDENTIAL, GRANT, DueRow, shard_for
 from shared.times import to_text
 
 PARTITION = "credential"
@@ -45,15 +45,31 @@ class Registry:
         rows = self.tables.credentials.read(PARTITION, "cred_", "cred~").rows
         return [Stored(decode(Credential, row.values), row.etag) for row in rows]
 
+    def timed_credential(self, credential_id: str) -> tuple[Stored[Credential] | None, datetime]:
+        """Return the credential, or None, with storage's time."""
+        found = self.tables.credentials.read(PARTITION, credential_id, f"{credential_id}~")
+        rows = [row for row in found.rows if row.key == credential_id and _is_credential_id(credential_id)]
+        return (Stored(decode(Credential, rows[0].values), rows[0].etag) if rows else None), found.storage_time
+
     def add_credential(self, credential: Credential) -> Stored[Credential]:
-        """Insert the row."""
+        """Insert the row, its due row first."""
+        self._schedule_upkeep(None, credential)
         done = self.tables.credentials.commit(PARTITION, [Insert(credential.id, encode(credential))])
         return Stored(credential, done.etags[0])
 
     def save_credential(self, before: Stored[Credential], after: Credential) -> Stored[Credential]:
-        """Write the row unless it changed meanwhile. Raises `RowChanged`, `RowMissing`."""
+        """
+        Write the row unless it changed meanwhile; where its next upkeep moves, the due row is made first.
+
+        A due row that no longer stands for anything is dropped by its worker. Raises `RowChanged`, `RowMissing`.
+        """
+        self._schedule_upkeep(upkeep_at(before.record), after)
         done = self.tables.credentials.commit(PARTITION, [Update(after.id, encode(after), before.etag)])
         return Stored(after, done.etags[0])
+
+    def remove_credential(self, stored: Stored[Credential]) -> None:
+        """Remove the row unless it changed meanwhile. Raises `RowChanged`, `RowMissing`."""
+        self.tables.credentials.commit(PARTITION, [Delete(stored.record.id, stored.etag)])
 
     def grant(self, grant_id: str) -> Stored[Grant]:
         """Return the grant. Raises `NotFound`."""
@@ -128,10 +144,16 @@ class Registry:
         with suppress(RowMissing):
             self.tables.connections.commit(shard, [Delete(key)])
 
+    def _schedule_upkeep(self, standing: datetime | None, after: Credential) -> None:
+        at = upkeep_at(after)
+        if at is not None and at != standing:
+            self._add_due(shard_for(after.id), DueRow(at, CREDENTIAL, after.id))
+
     def _add_due(self, shard: str, due: DueRow) -> bool:
         try:
             self.tables.connections.commit(shard, [due.insert()])
-        except RowExists:
+        except RowExists:  # of an earlier state, whose number would make its wake-up look out of date
+            self.tables.connections.commit(shard, [Upsert(due.key, due.values)])
             return False
         return True
 
@@ -139,6 +161,11 @@ class Registry:
 def grant_key(tenant: str) -> str:
     """Return the row key of a grant."""
     return f"g|{tenant.lower()}"
+
+
+def purge_key(tenant: str) -> str:
+    """Return the row key of the report of a grant's purge."""
+    return f"p|{tenant.lower()}"
 
 
 def member_key(tenant: str, connection_id: str) -> str:

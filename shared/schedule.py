@@ -15,6 +15,8 @@ DELIVER = "deliver"
 SEND = "send"
 GRANT = "grant"
 STATE = "state"
+PURGE = "purge"
+CREDENTIAL = "credential"
 
 QUEUES = {
     FETCH: "mail-fetch",
@@ -22,6 +24,8 @@ QUEUES = {
     SEND: "mail-send",
     GRANT: "consent-check",
     STATE: "consent-check",
+    PURGE: "consent-check",
+    CREDENTIAL: "consent-check",
 }
 SHARDS = tuple("0123456789abcdef")
 REFIRE = timedelta(minutes=5)

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
-from shared.identifiers import Token, is_ulid, new_token, new_ulid, parse_token
+from shared.identifiers import Token, derived_token, is_ulid, new_token, new_ulid, parse_token
 from shared.times import from_text, to_text
 
 TICKET = "ticket"
@@ -38,6 +39,13 @@ class Ticket:
         return "expired" if from_text(self.expires_at) <= now else "open"
 
 
+class Leg(StrEnum):
+    """Which way to Microsoft and back a state stands for: the admin consent, or the sign-in that follows it."""
+
+    CONSENT = "consent"
+    SIGN_IN = "sign_in"
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """
@@ -45,6 +53,10 @@ class State:
 
     *used_at* is set once, with what came back; *problem* and *detail* say why no grant results, and *finished_at* that
     nothing is left to do. *due* is the due row that finishes the work if the callback dies.
+
+    *next_id* is the sign-in's state where a consent is followed by one. A sign-in's *tenant* is the one that consent
+    named; *signed_in_at* is set once Microsoft told who signed in: *person* (an object id), *signed_in_as*, *domain*
+    (only where it is known to be the tenant's) and whether they are an *administrator* who may consent.
     """
 
     id: str
@@ -67,6 +79,13 @@ class State:
     grant_id: str = ""
     finished_at: str = ""
     due: str = ""
+    leg: Leg = Leg.CONSENT
+    next_id: str = ""
+    signed_in_at: str = ""
+    signed_in_as: str = ""
+    person: str = ""
+    domain: str = ""
+    administrator: bool = False
 
 
 def new_dated_id(expires_at: datetime) -> str:
@@ -135,6 +154,30 @@ def new_state(ticket: Ticket, now: datetime) -> tuple[State, Token, Token]:
         expected_tenant=ticket.expected_tenant,
     )
     return state, token, cookie
+
+
+def sign_in_state(consent: State, cookie: Token, now: datetime) -> State:
+    """Return the state of the sign-in that follows *consent*; its token and cookie are `sign_in_tokens`."""
+    expires_at = now + STATE_LIFE
+    identifier = new_dated_id(expires_at)
+    token, own_cookie = sign_in_tokens(identifier, cookie)
+    return State(
+        identifier,
+        consent.ticket_id,
+        consent.credential_id,
+        to_text(now),
+        to_text(expires_at),
+        token.secret_hash,
+        own_cookie.secret_hash,
+        expected_tenant=consent.expected_tenant,
+        tenant=consent.tenant,
+        leg=Leg.SIGN_IN,
+    )
+
+
+def sign_in_tokens(identifier: str, cookie: Token) -> tuple[Token, Token]:
+    """Return token and cookie of a sign-in's state: whoever has the consent's *cookie* can make them again."""
+    return derived_token(STATE, identifier, cookie.secret), derived_token(COOKIE, identifier, cookie.secret)
 
 
 def cookie_name(state_id: str, *, secure: bool) -> str:

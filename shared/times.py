@@ -40,3 +40,11 @@ def from_key(text: str) -> datetime:
 def to_inverted_key(moment: datetime) -> str:
     """Return a fixed-width form that sorts newest first."""
     return f"{_FAR_FUTURE_MS - int(moment.timestamp() * 1000):013d}"
+
+
+def from_inverted_key(text: str) -> datetime:
+    """Return the moment of a row key part made by `to_inverted_key`; raises ValueError where it is none."""
+    if len(text) != 13 or not (text.isascii() and text.isdigit()):
+        message = "not an inverted time"
+        raise ValueError(message)
+    return datetime.fromtimestamp((_FAR_FUTURE_MS - int(text)) / 1000, UTC)

@@ -21,22 +21,25 @@ from shared.errors import (
     Unreachable,
 )
 from shared.flights import Flights
-from shared.grants import REQUIRED_ROLES, Grant, standing_fault
+from shared.grants import REQUIRED_ROLES, Grant
+from shared.identifiers import grant_id as grant_id_of
 from shared.ports import AccessToken, Clock, Entra, GraphMailbox, Tables, Vault, Wakeups
+from shared.proofs import OTHER_MAY_WORK, identity_of, identity_value
 from shared.registry import Registry
 from shared.schedule import GRANT, Wakeup
+from shared.standing import why_not
 from shared.times import from_text, to_text
 from shared.waking import wake
 
 log = logging.getLogger("mailgrant.tokens")
 
 STANDING_SECONDS = 60.0
+BROKEN_SECONDS = 1.0  # what does not work is forgotten early, so that connections resume soon after it does
 EARLY_SECONDS = 300.0
 LATE_SECONDS = 30.0
 INCOMPLETE_SECONDS = 300.0
 SUSPECT_GAP = timedelta(minutes=5)
 PROBE_GAP = timedelta(minutes=1)
-_OTHER_VERSION_MAY_WORK = frozenset({Code.SECRET_WRONG, Code.SECRET_EXPIRED, Code.ASSERTION_REFUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class Tokens:
             try:
                 return self._obtain(credential, tenant, fresh=fresh or (held is not None and held.incomplete))
             except CredentialFault as fault:
-                self._blame_credential(credential, fault)
+                self._write_fault(credential.id, fault)
                 self.suspect(grant_id, PROBE_GAP)
                 raise
             except GrantFault as fault:
@@ -141,9 +144,9 @@ class Tokens:
         try:
             token = self._obtain(credential, tenant, fresh=True)
         except CredentialFault as fault:
-            self._blame_credential(credential, fault)
+            self._write_fault(credential.id, fault)
             raise
-        self._clear_credential(credential.id)
+        self._clear_credential(credential.id, grant_id_of(credential.id, tenant))
         if credential.candidate_version:
             with suppress(Fault):  # a new secret that no tenant could prove so far; the old one works meanwhile
                 self.prove(credential, tenant, credential.candidate_version)
@@ -175,7 +178,7 @@ class Tokens:
             at = max(now, from_text(grant.checked_at) + gap) if grant.checked_at else now
             if grant.next_at and from_text(grant.next_at) <= at:
                 return
-            done = self._registry.schedule_grant(stored, grant, at).record
+            done = self._registry.schedule_grant(stored, replace(grant, awaited=True), at).record
             if at == now:
                 wake(self._wakeups, Wakeup(GRANT, grant_id, done.seq, done.due))
         except StorageError as error:
@@ -198,7 +201,8 @@ class Tokens:
             began = self._monotonic()
             grant = self._registry.grant(grant_id).record
             credential = self._registry.credential(grant.credential_id).record
-            known = _Standing(credential, grant, _fault(credential, grant), began + STANDING_SECONDS)
+            seconds = BROKEN_SECONDS if (fault := why_not(credential, grant)) else STANDING_SECONDS
+            known = _Standing(credential, grant, fault, began + seconds)
             self._standings[grant_id] = known
             return known
 
@@ -208,7 +212,7 @@ class Tokens:
         try:
             token = self._ask(credential, tenant, credential.active_version, fresh=fresh)
         except CredentialFault as fault:
-            if fault.code not in _OTHER_VERSION_MAY_WORK:
+            if fault.code not in OTHER_MAY_WORK:
                 raise
             credential, token = self._with_other_version(credential, tenant, fault)
         ends = started + token.expires_in
@@ -238,7 +242,7 @@ class Tokens:
         with suppress(RowChanged, RowMissing, NotFound):
             stored = self._registry.credential(credential.id)
             if stored.record.candidate_version == credential.candidate_version:
-                after = promoted(stored.record, credential.candidate_version)
+                after = promoted(stored.record, credential.candidate_version, self._clock())
                 return self._registry.save_credential(stored, after).record
         return credential
 
@@ -249,46 +253,45 @@ class Tokens:
             login_host=cloud.login_host,
             tenant=tenant,
             client_id=credential.client_id,
-            secret=self._secret(credential.secret_name, version),
+            secret=self._secret(credential, version),
             scope=cloud.scope,
             fresh=fresh,
         )
 
-    def _secret(self, name: str, version: str) -> str:
-        key = (name, version)
+    def _secret(self, credential: Credential, version: str) -> str:
+        if identity := identity_of(version):
+            return identity_value(identity, credential.place.token_exchange_audience)
+        name, key = credential.secret_name, (credential.secret_name, version)
         if key not in self._secrets:
             with self._flights.of(key):
                 if key not in self._secrets:
                     self._secrets[key] = self._vault.get(name, version)
         return self._secrets[key]
 
-    def _blame_credential(self, credential: Credential, fault: CredentialFault) -> None:
-        log.warning("tokens.credential_failed credential_id=%s code=%s", credential.id, fault.code.value)
-        self._write_fault(credential.id, fault)
+    def _clear_credential(self, credential_id: str, by_grant: str) -> None:
+        """Note that the credential works; where it did not before, its other grants need wait no longer."""
+        if self._write_fault(credential_id, None):
+            for stored in self._registry.grants_of(credential_id):
+                if stored.record.id != by_grant:
+                    self.suspect(stored.record.id, timedelta(0))
 
-    def _clear_credential(self, credential_id: str) -> None:
-        self._write_fault(credential_id, None)
-
-    def _write_fault(self, credential_id: str, fault: CredentialFault | None) -> None:
+    def _write_fault(self, credential_id: str, fault: CredentialFault | None) -> bool:
+        """Write what is wrong, or that nothing is; return whether that ended a fault."""
+        ended = False
+        if fault is not None:
+            log.warning("tokens.credential_failed credential_id=%s code=%s", credential_id, fault.code.value)
         with suppress(RowChanged, RowMissing, NotFound):
             stored = self._registry.credential(credential_id)
             before = stored.record.fault
             if (before.code if before else "") != (fault.code.value if fault else ""):
                 recorded = fault.recorded(to_text(self._clock())) if fault else None
-                self._registry.save_credential(stored, replace(stored.record, fault=recorded))
+                after = replace(stored.record, fault=recorded, probes=0, probe_at="")
+                self._registry.save_credential(stored, after)
+                ended = fault is None
         self._forget_all(credential_id)
+        return ended
 
     def _forget_all(self, credential_id: str) -> None:
         for grant_id, known in list(self._standings.items()):
             if known.credential.id == credential_id:
                 self.forget(grant_id)
-
-
-def _fault(credential: Credential, grant: Grant) -> Fault | None:
-    if not credential.ready:
-        return CredentialFault("The credential is still being stored. This ends by itself.", retryable=True)
-    if credential.fault is not None:
-        known = credential.fault.code in Code._value2member_map_
-        code = Code(credential.fault.code) if known else Code.CREDENTIAL_REFUSED
-        return CredentialFault(credential.fault.detail, code, microsoft=credential.fault.microsoft, retryable=True)
-    return standing_fault(grant)

@@ -18,7 +18,7 @@ from shared.identifiers import new_ulid, shard_of
 from shared.permits import PERMITS, Permits
 from shared.ports import ANY, Insert, Operation, Table, Update
 from shared.rows import encode
-from shared.times import from_text, to_text
+from shared.times import to_text
 
 __all__ = ["PERMITS", "Box", "Permits", "Released", "Turn", "TurnLost", "Turns", "View"]
 
@@ -97,8 +97,7 @@ class Turns:
                     raise
                 return None, newer
             etags = newer.etags
-        ends = view.read_at + self.lease_seconds
-        return Turn(self, view.box_hash, kind, claim_id, box, etags[key], ends, etags=etags), newer
+        return Turn(self, view, kind, claim_id, box, etags[key], view.read_at + self.lease_seconds, etags=etags), newer
 
     def lease_end(self, storage_time: datetime) -> str:
         """
@@ -131,11 +130,12 @@ class Turn:
     """
     A held turn. Thread-safe: workers of one invocation share it.
 
-    *etags* are those of the rows that the claim wrote, by key, for conditional writes while it is held.
+    *view* is the last read of the mailbox, *etags* are those of the rows that the claim wrote, by key, for conditional
+    writes while it is held.
     """
 
     turns: Turns
-    box_hash: str
+    view: View
     kind: str
     claim_id: str
     box: Box
@@ -144,6 +144,11 @@ class Turn:
     permits: Permits = field(default_factory=Permits)
     etags: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def box_hash(self) -> str:
+        """The mailbox that the turn is for."""
+        return self.view.box_hash
 
     def remaining(self) -> float:
         """Return the seconds left of the lease."""
@@ -220,13 +225,14 @@ class Turn:
         return encode(freed)
 
     def _storage_now(self) -> datetime:
-        return from_text(self.box.lease_until) - timedelta(seconds=self.remaining() + ROUNDING_SECONDS)
+        # Not from the lease: a renewal whose answer was lost left the row a later end than this process knows.
+        return self.view.storage_time + timedelta(seconds=self.turns.monotonic() - self.view.read_at)
 
     def _mine(self) -> View:
         view = self.turns.look(self.box_hash)
         if view.box.holder != self.claim_id:
             raise TurnLost
-        self.box, self.etag = view.box, view.etags[box_key(self.box_hash)]
+        self.view, self.box, self.etag = view, view.box, view.etags[box_key(self.box_hash)]
         return view
 
     def _write(self, view: View, values: dict[str, str]) -> None:

@@ -81,6 +81,17 @@ class StorageBlobs:
         except HttpResponseError as error:
             raise refused(error) from error
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yield the paths that begin with *prefix*. Raises `StorageUnavailable`."""
+        found = self._container.list_blob_names(name_starts_with=prefix)
+        try:
+            while (name := call(partial(next, found, None))) is not None:
+                yield str(name)
+        except ResourceNotFoundError:
+            return  # no container yet
+        except HttpResponseError as error:
+            raise refused(error) from error
+
     def _make(self, path: str, writer: str, write: Callable[[], Any]) -> bool | None:
         """
         Tell whether *write* made the blob, even where only a repeat after a lost answer said that it is there.

@@ -23,7 +23,10 @@ _WRONG = (
     "with POST credentials/{id}/secret."
 )
 _EXPIRED = "The client secret has expired. Make a new one in the portal and enter it with POST credentials/{id}/secret."
-_ASSERTION = "Microsoft refused the app's assertion. Check that the registration knows this certificate or identity."
+_ASSERTION = (
+    "Microsoft refused the app's certificate or managed identity. Upload the certificate to this registration, or "
+    "check issuer, subject and audience of its federated credential; POST credentials/{id}/secret sets a new one."
+)
 _NOT_CONSENTED = (
     "The app is not known in this tenant. Let an administrator of the tenant consent, or check tenant and cloud."
 )
@@ -40,6 +43,7 @@ _BUSY = "Microsoft's sign-in is not available at the moment. It is tried again b
 # Source: entra-docs `reference-error-codes.md` and recorded answers; `error_codes` are what the texts begin with.
 MEANINGS: Mapping[int, Meaning] = {
     7000215: Meaning(CredentialFault, Code.SECRET_WRONG, _WRONG),
+    70002: Meaning(CredentialFault, Code.SECRET_WRONG, _WRONG),
     7000222: Meaning(CredentialFault, Code.SECRET_EXPIRED, _EXPIRED),
     7000216: Meaning(CredentialFault, Code.CREDENTIAL_REFUSED, _EMPTY),
     700027: Meaning(CredentialFault, Code.ASSERTION_REFUSED, _ASSERTION),

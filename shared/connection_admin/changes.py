@@ -103,6 +103,7 @@ class ConnectionChanges:
             changed = due_now(found)
             if self._committed(found.connection, changed.operations, changed.ended):
                 self._wake(changed.wakeups)
+                self.audit.write("connection.fetch", "done", connection_id=connection_id)
                 return
 
     def delete(self, connection_id: str, *, discard: bool = False) -> None:

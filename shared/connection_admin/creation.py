@@ -80,6 +80,9 @@ class ConnectionCreation:
         except NotFound as error:
             raise InvalidRequest(error.detail, [FieldFault("/grant_id", "not_found", error.detail)]) from None
         credential = registry.credential(grant.credential_id).record
+        if asked.direction is Direction.INCOMING and not credential.place.has_delta:
+            message = f"mail cannot be fetched from the cloud {credential.cloud} yet: its Graph has no delta query"
+            refuse_if([FieldFault("/direction", "not_in_this_cloud", message)])
         mailbox = self.tokens.graph_mailbox(grant.id, asked.mailbox)
         try:
             person = self.directory.person(mailbox)

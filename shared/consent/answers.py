@@ -7,12 +7,13 @@ from dataclasses import replace
 from shared.codes import Code
 from shared.credentials import PERSONAL_TENANT, Credential
 from shared.identifiers import is_guid
-from shared.tickets import State
+from shared.tickets import Leg, State
 
 _CANCELS = frozenset({"permission_denied", "access_denied", "consent_required"})
 _NUMBER = re.compile(r"AADSTS\d{4,9}")
 _TRACE = re.compile(r"Trace ID: ([0-9a-fA-F-]{36})")
 _AGAIN = "Open the link that you were sent once more to try again. Nothing was changed."
+_SIGN_IN_AGAIN = "Open the link that you were sent once more, accept, and sign in. Until then no access is used here."
 _ADMINISTRATOR_NEEDED = ("AADSTS90093", "AADSTS90094")
 
 
@@ -20,12 +21,14 @@ def judged(state: State, credential: Credential, params: Mapping[str, str]) -> S
     """
     Return the state with what came back, and the problem that stands in the way of a grant, if any.
 
-    An ``error`` decides, whatever ``admin_consent`` says (entra-docs `v2-admin-consent.md` shows both together); then
-    come missing fields; then the tenant, which may be forged and is checked by a token afterwards.
+    The state, not the parameters, tells which leg was asked. An ``error`` decides, whatever ``admin_consent`` says
+    (entra-docs `v2-admin-consent.md` shows both together); then come missing fields; then the tenant, which may be
+    forged and is checked afterwards: by a token, and where any organisation may answer by a sign-in.
     """
+    is_consent = state.leg is Leg.CONSENT
     description = params.get("error_description", "")
     number, trace = _NUMBER.search(description), _TRACE.search(description)
-    tenant = params.get("tenant", "").strip().lower()
+    tenant = params.get("tenant", "").strip().lower() if is_consent else state.tenant
     seen = replace(
         state,
         tenant=tenant if is_guid(tenant) else "",
@@ -33,7 +36,7 @@ def judged(state: State, credential: Credential, params: Mapping[str, str]) -> S
         microsoft_code=number[0] if number else "",
         trace_id=trace[1] if trace else "",
     )
-    code, detail = _problem(seen, credential, params)
+    code, detail = _problem(seen, credential, params) if is_consent else _sign_in_problem(seen, params)
     return replace(seen, problem=code.value if code else "", detail=detail)
 
 
@@ -49,6 +52,17 @@ def _problem(seen: State, credential: Credential, params: Mapping[str, str]) -> 
     if expected and seen.tenant != expected:
         detail = f"Another organisation answered than was asked. Sign in with an account of {expected}. {_AGAIN}"
         return Code.WRONG_TENANT, detail
+    return None, ""
+
+
+def _sign_in_problem(seen: State, params: Mapping[str, str]) -> tuple[Code | None, str]:
+    """Return what is wrong with the answer to a sign-in; whoever signed in is asked afterwards."""
+    if params.get("error"):
+        cancelled = params.get("error_subcode") == "cancel" or seen.error in _CANCELS
+        what = "The sign-in was cancelled at Microsoft." if cancelled else "Microsoft refused the sign-in."
+        return Code.SIGN_IN_REFUSED, f"{what} {_SIGN_IN_AGAIN}"
+    if not params.get("code"):
+        return Code.CONSENT_INCOMPLETE, f"Microsoft's answer was not complete. {_SIGN_IN_AGAIN}"
     return None, ""
 
 

@@ -9,6 +9,7 @@ from shared.credentials import Credential, GrantType
 from shared.errors import Conflict, FieldFault, GrantFault, InvalidRequest, NotFound, RowMissing
 from shared.identifiers import is_guid
 from shared.ports import ANY, Clock, Entra, Insert, Tables, Update
+from shared.refusals import refuse_personal
 from shared.registry import Registry
 from shared.rows import decode, encode
 from shared.settings import Settings
@@ -86,10 +87,12 @@ class ConsentLinks:
     def _expected(self, credential: Credential, name: str) -> str:
         if not name:
             return "" if credential.multitenant else credential.tenant
+        refuse_personal(name, "/expected_tenant")
         try:
             tenant = name if is_guid(name) else self.entra.tenant_of(login_host=credential.place.login_host, name=name)
         except GrantFault as fault:
             raise _tenant_fault(fault.code.value, fault.detail) from None
+        refuse_personal(tenant, "/expected_tenant")
         if not credential.multitenant and tenant != credential.tenant:
             detail = "The registration is single-tenant, and this is not its tenant: leave expected_tenant out."
             raise _tenant_fault(Code.WRONG_TENANT.value, detail)

@@ -5,21 +5,21 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from urllib.parse import urlencode
 
 from shared.audit import Audit
 from shared.codes import Code
 from shared.consent.answers import judged
+from shared.consent.granting import FINISH_AFTER, Granting, unfinished
+from shared.consent.sign_in import SigningIn
 from shared.credentials import Credential
-from shared.errors import Conflict, Gone, NotFound, Refused, RowChanged, RowExists, RowMissing
-from shared.grants import Grant, consented
+from shared.errors import Conflict, Gone, NotFound, Refused, RowChanged
+from shared.grants import Grant
 from shared.identifiers import Token, derived_token, parse_token, same_hash
-from shared.identifiers import grant_id as grant_id_of
-from shared.ports import ANY, Clock, Insert, Tables, Update, Wakeups
+from shared.ports import Clock, Insert, Tables, Update, Wakeups
 from shared.registry import Registry
 from shared.rows import decode, encode
-from shared.schedule import GRANT, STATE, DueRow, Wakeup, shard_for
+from shared.schedule import STATE, DueRow
 from shared.settings import Settings
 from shared.tickets import (
     COOKIE,
@@ -27,37 +27,38 @@ from shared.tickets import (
     RESULT_LIFE,
     STATE_LIFE,
     TICKET,
+    Leg,
     State,
     Ticket,
     cookie_name,
-    is_dated_id,
     new_state,
     parse_dated,
     partition_of,
+    sign_in_state,
+    sign_in_tokens,
     state_key,
     ticket_key,
 )
 from shared.tickets import STATE as STATE_TOKEN
 from shared.times import from_text, to_text
-from shared.waking import wake
 
 log = logging.getLogger("mailgrant.consent")
 
-FINISH_AFTER = timedelta(seconds=60)
 _FOREIGN = (
     "This answer belongs to another browser, or the browser did not keep our cookie. Open the link again in the "
     "browser in which you sign in, with cookies allowed. Nothing was changed."
 )
+_TOO_LATE = "This took longer than 15 minutes. Open the link that you were sent once more. Nothing was changed."
 _UNKNOWN_STATE = "We do not know this answer. Open the link that you were sent once more. Nothing was changed."
 
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """Where to send the browser, and the cookie that binds the answer to it; the cookie lives 15 minutes."""
+    """Where to send the browser, and the cookie, if any, that binds the answer to it for 15 minutes."""
 
     location: str
-    cookie_name: str
-    cookie: str
+    cookie_name: str = ""
+    cookie: str = ""
     seconds: int = int(STATE_LIFE.total_seconds())
 
 
@@ -76,9 +77,14 @@ class Consent:
 
     tables: Tables
     wakeups: Wakeups
+    signing_in: SigningIn
     audit: Audit
     settings: Settings
     clock: Clock
+
+    @property
+    def _granting(self) -> Granting:
+        return Granting(self.tables, self.wakeups, self.audit, self.clock)
 
     def invitation(self, text: str) -> tuple[Ticket, Credential]:
         """
@@ -122,9 +128,9 @@ class Consent:
         name = cookie_name(state.id, secure=self.settings.secure_cookies)
         return Trip(f"{credential.auth_endpoint_url}?{urlencode(query)}", name, str(cookie))
 
-    def callback(self, params: Mapping[str, str], cookies: Mapping[str, str]) -> str:
+    def callback(self, params: Mapping[str, str], cookies: Mapping[str, str]) -> Trip:
         """
-        Take what came back from Microsoft and return the address of the result page.
+        Take what came back from Microsoft and return the way on: the result page, or a sign-in first.
 
         The order is fixed: the state known, unexpired and this browser's; consumed; then an error; then missing fields.
         The state row, not the parameters, knows what was asked. Raises `NotFound` (state_unknown), `Gone`
@@ -137,34 +143,21 @@ class Consent:
             row = self.tables.tickets.get(partition_of(token.id), state_key(token.id))
             state = decode(State, row.values) if row else None
             if row is None or state is None or not same_hash(state.secret_hash, token.secret_hash):
+                self.audit.write("consent.callback", "unknown_state")
                 raise NotFound(_UNKNOWN_STATE, Code.STATE_UNKNOWN)
             cookie = self._own_cookie(state, cookies)
-            result = derived_token(RESULT, state.id, cookie.secret)
             if state.used_at:
-                return self._replayed(state, params, result)
+                return self._replayed(state, params, cookie)
             if from_text(state.expires_at) <= self.clock():
-                detail = (
-                    "This took longer than 15 minutes. Open the link that you were sent once more. Nothing was changed."
-                )
-                raise Gone(detail, Code.STATE_EXPIRED)
-            if self._consume(state, row.etag, params, result):
-                return self._result_url(result)
+                self._tell(state, "expired")
+                raise Gone(_TOO_LATE, Code.STATE_EXPIRED)
+            used = self._consume(state, row.etag, params, cookie)
+            if used is not None:
+                return self._way_on(used, cookie)
 
     def finish(self, state_id: str, due: str = "") -> None:
-        """
-        Make the grant of a consumed state, unless that is done; the rest of a callback that died, or of one under way.
-
-        *due* is the due row that fired, which goes in any case. Raises `StorageError`.
-        """
-        row = self.tables.tickets.get(partition_of(state_id), state_key(state_id)) if is_dated_id(state_id) else None
-        state = decode(State, row.values) if row else None
-        if state is not None and not state.used_at and from_text(state.expires_at) > self.clock():
-            return  # its callback may be about to use it, and counts on the row
-        if state is not None and state.used_at and not state.problem and not state.finished_at:
-            self._finish(state)
-        registry = Registry(self.tables)
-        for key in {due, state.due if state is not None and state.used_at else ""} - {""}:
-            registry.drop_due(shard_for(state_id), key)
+        """Make the grant of a consumed state whose callback died. Raises `StorageError`."""
+        self._granting.finish(state_id, due)
 
     def outcome(self, text: str) -> Outcome:
         """Return what a result page shows; reads only. Raises `NotFound`, `Gone`."""
@@ -183,88 +176,84 @@ class Consent:
             credential = registry.credential(state.credential_id).record
         except NotFound:
             credential = None
-        return Outcome(state, credential, grant.record if grant else None)
+        return Outcome(unfinished(state, self.clock()), credential, grant.record if grant else None)
 
     def _own_cookie(self, state: State, cookies: Mapping[str, str]) -> Token:
         text = cookies.get(cookie_name(state.id, secure=self.settings.secure_cookies), "")
         cookie = parse_token(text, COOKIE)
         if cookie is None or cookie.id != state.id or not same_hash(cookie.secret_hash, state.cookie_hash):
-            self.audit.write(
-                "consent.callback", "foreign_browser", state_id=state.id, credential_id=state.credential_id
-            )
+            self._tell(state, "foreign_browser")
             raise Refused(_FOREIGN, Code.COOKIE_MISSING, known=True)
         return cookie
 
-    def _replayed(self, state: State, params: Mapping[str, str], result: Token) -> str:
+    def _replayed(self, state: State, params: Mapping[str, str], cookie: Token) -> Trip:
         if not same_hash(state.params_hash, _params_hash(params)):
-            self.audit.write("consent.callback", "replayed", state_id=state.id, credential_id=state.credential_id)
+            self._tell(state, "replayed")
             detail = "This answer was used already, with other contents. Open the link that you were sent once more."
             raise Refused(detail, Code.STATE_REPLAYED, known=True)
-        return self._result_url(result)
+        return self._way_on(state, cookie)
 
-    def _consume(self, state: State, etag: str, params: Mapping[str, str], result: Token) -> bool:
-        """Use the state up with what came back, and act on it; return False where another request was first."""
-        registry, now = Registry(self.tables), self.clock()
-        ticket = self.tables.tickets.get(partition_of(state.ticket_id), ticket_key(state.ticket_id))
-        if ticket is None or ticket.values.get("withdrawn_at"):
-            raise Gone("This link was withdrawn meanwhile. Ask whoever sent it for a new one.", Code.LINK_EXPIRED)
-        try:
-            credential = registry.credential(state.credential_id).record
-        except NotFound:
-            raise Gone("What this link was for has been deleted. Nothing was changed.", Code.LINK_EXPIRED) from None
+    def _consume(self, state: State, etag: str, params: Mapping[str, str], cookie: Token) -> State | None:
+        """Use the state up with what came back, and act on it; return None where another request was first."""
+        credential, now = self._still_meant(state), self.clock()
         used = judged(state, credential, params)
+        result = derived_token(RESULT, state.id, cookie.secret)
         used = replace(used, used_at=to_text(now), params_hash=_params_hash(params), result_hash=result.secret_hash)
-        if not used.problem:
+        if not used.problem and used.leg is Leg.CONSENT and credential.multitenant:
+            following = sign_in_state(used, cookie, now)
+            self.tables.tickets.commit(partition_of(following.id), [Insert(state_key(following.id), encode(following))])
+            used = replace(used, next_id=following.id)
+        elif not used.problem:
             due = DueRow(now + FINISH_AFTER, STATE, state.id)
             used = replace(used, due=due.key)
-            self._add_due(due)
+            self._granting.add_due(due)
         try:
-            self.tables.tickets.commit(partition_of(state.id), [Update(state_key(state.id), encode(used), etag)])
+            done = self.tables.tickets.commit(partition_of(state.id), [Update(state_key(state.id), encode(used), etag)])
         except RowChanged:
-            return False
-        outcome = used.problem or "consented"
-        self.audit.write("consent.callback", outcome, state_id=state.id, credential_id=state.credential_id)
-        if not used.problem:
-            self.finish(state.id)
-        return True
+            return None
+        if used.leg is Leg.SIGN_IN and not used.problem:
+            self._learn(used, done.etags[0], credential, cookie, params["code"])
+            return used
+        self._tell(used, used.problem or "consented")
+        if not used.problem and not used.next_id:
+            self._granting.finish(state.id)
+        return used
 
-    def _finish(self, state: State) -> None:
-        """Grant first, then link, then state: each may be repeated."""
-        registry, now = Registry(self.tables), self.clock()
+    def _still_meant(self, state: State) -> Credential:
+        ticket = self.tables.tickets.get(partition_of(state.ticket_id), ticket_key(state.ticket_id))
+        if ticket is None or ticket.values.get("withdrawn_at"):
+            self._tell(state, "withdrawn")
+            raise Gone("This link was withdrawn meanwhile. Ask whoever sent it for a new one.", Code.LINK_EXPIRED)
         try:
-            credential = registry.credential(state.credential_id).record
+            return Registry(self.tables).credential(state.credential_id).record
         except NotFound:
-            self._change(state_key(state.id), state.id, {"finished_at": to_text(now)})
-            return
-        grant = self._upsert_grant(registry, credential, state)
-        self._change(ticket_key(state.ticket_id), state.ticket_id, {"grant_id": grant.id})
-        self._change(state_key(state.id), state.id, {"grant_id": grant.id, "finished_at": to_text(now)})
-        wake(self.wakeups, Wakeup(GRANT, grant.id, grant.seq, grant.due))
-        log.info("consent.granted grant_id=%s confirmed=%s", grant.id, grant.confirmed)
+            self._tell(state, "credential_gone")
+            raise Gone("What this link was for has been deleted. Nothing was changed.", Code.LINK_EXPIRED) from None
 
-    def _upsert_grant(self, registry: Registry, credential: Credential, state: State) -> Grant:
-        grant_id = grant_id_of(credential.id, state.tenant)
-        confirmed = not credential.multitenant or state.expected_tenant == state.tenant
-        while True:
-            now = self.clock()
-            found = registry.find_grant(grant_id)
-            grant = found.record if found else Grant(grant_id, credential.id, state.tenant, to_text(now), to_text(now))
-            try:
-                return registry.schedule_grant(found, consented(grant, now, confirmed=confirmed), now).record
-            except (RowChanged, RowExists, RowMissing):
-                continue
-
-    def _change(self, key: str, identifier: str, values: Mapping[str, str]) -> None:
+    def _learn(self, used: State, etag: str, credential: Credential, cookie: Token, code: str) -> None:
+        """Ask Microsoft who signed in, write it down, and make the grant."""
+        known = self.signing_in.after(used, credential, cookie, code)
         try:
-            self.tables.tickets.commit(partition_of(identifier), [Update(key, values, ANY)])
-        except RowMissing:
-            log.info("consent.row_gone")
+            self.tables.tickets.commit(partition_of(used.id), [Update(state_key(used.id), encode(known), etag)])
+        except RowChanged:
+            return  # it took so long that the tick gave it up
+        self._tell(known, known.problem or "signed_in")
+        self._granting.finish(known.id)
 
-    def _add_due(self, due: DueRow) -> None:
-        try:
-            self.tables.connections.commit(shard_for(due.id), [due.insert()])
-        except RowExists:
-            log.info("consent.due_stands")
+    def _tell(self, state: State, outcome: str) -> None:
+        action = "consent.callback" if state.leg is Leg.CONSENT else "consent.sign_in"
+        who = {"person": state.person} if state.person else {}
+        self.audit.write(action, outcome, state_id=state.id, credential_id=state.credential_id, **who)
+
+    def _way_on(self, state: State, cookie: Token) -> Trip:
+        """Return where the browser goes from a consumed state: to sign in, or to the result; the same each time."""
+        if not state.next_id:
+            result = derived_token(RESULT, state.id, cookie.secret)
+            return Trip(f"{self.settings.public_base_url}/api/consent/result/{result}")
+        credential = self._still_meant(state)
+        token, own_cookie = sign_in_tokens(state.next_id, cookie)
+        name = cookie_name(state.next_id, secure=self.settings.secure_cookies)
+        return Trip(self.signing_in.way_out(credential, token, own_cookie), name, str(own_cookie))
 
     def _without_state(self, params: Mapping[str, str], cookies: Mapping[str, str]) -> str:
         """Return what to say of an answer without a state: Microsoft leaves it out where somebody cancelled."""
@@ -275,9 +264,6 @@ class Consent:
         return (
             "The consent was cancelled or refused at Microsoft. Open the link again to try anew. Nothing was changed."
         )
-
-    def _result_url(self, result: Token) -> str:
-        return f"{self.settings.public_base_url}/api/consent/result/{result}"
 
 
 def _params_hash(params: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ from shared.ports.graph import (
     Person,
     Placed,
 )
-from shared.ports.microsoft import AccessToken, Entra, Vault
+from shared.ports.microsoft import AccessToken, Entra, SignedIn, SignIn, Vault
 from shared.ports.storage import (
     ANY,
     Blobs,
@@ -69,6 +69,8 @@ __all__ = [
     "Placed",
     "Row",
     "Rows",
+    "SignIn",
+    "SignedIn",
     "StoredBlob",
     "Table",
     "Tables",

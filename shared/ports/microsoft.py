@@ -45,3 +45,31 @@ class Entra(Protocol):
 
         Raises `GrantFault` (tenant_unknown), `Throttled`, `Unreachable`.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """
+    Who signed in, by an id token whose issuer, audience, nonce and time were checked.
+
+    *tenant* and *person* are ids; *address* is a label that its tenant chose; *roles* are the directory roles held
+    (``wids``), empty where the registration does not ask for them.
+    """
+
+    tenant: str
+    person: str
+    address: str = field(repr=False)
+    roles: tuple[str, ...] = ()
+
+
+class SignIn(Protocol):
+    """The second half of an OpenID Connect sign-in: a code becomes a person."""
+
+    def redeem(
+        self, *, login_host: str, client_id: str, secret: str, redirect_uri: str, code: str, verifier: str, nonce: str
+    ) -> SignedIn:
+        """
+        Return who signed in; a *code* is good once. The way out named the SHA-256 of *nonce* and of *verifier* (PKCE).
+
+        Raises `CredentialFault`, `GrantFault` (sign_in_refused), `Throttled`, `Unreachable`.
+        """

@@ -159,6 +159,9 @@ class Blobs(Protocol):
     def delete(self, path: str) -> None:
         """Remove the blob; no error where there is none."""
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yield the paths that begin with *prefix*; deleting them meanwhile is allowed. Raises `StorageUnavailable`."""
+
 
 class UploadLinks(Protocol):
     """How a large file gets into the container ``uploads`` without passing through a request's memory."""

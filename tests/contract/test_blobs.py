@@ -121,3 +121,18 @@ def test_a_blob_is_deleted_once(blobs: Blobs, path: str) -> None:
     blobs.delete(path)
 
     assert blobs.get(path) is None
+
+
+def test_blobs_are_listed_by_the_beginning_of_their_path(blobs: Blobs) -> None:
+    """Exactly those below the prefix, all of them, and they may be deleted while they are listed."""
+    mine, other = f"grant_{uuid.uuid4().hex}/conn_a/", f"grant_{uuid.uuid4().hex}/conn_a/"
+    for path in [*(f"{mine}{number}" for number in range(3)), f"{other}0"]:
+        blobs.put(path, b"x")
+
+    listed = []
+    for path in blobs.names(mine):
+        listed.append(path)
+        blobs.delete(path)
+
+    assert [f"{mine}{number}" for number in range(3)] == sorted(listed)
+    assert ([], [f"{other}0"]) == (list(blobs.names(mine)), list(blobs.names(other)))

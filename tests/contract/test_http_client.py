@@ -130,7 +130,8 @@ def test_destinations_are_never_reached_through_a_proxy(
 ) -> None:
     """A proxy would resolve the name itself, and the check would be void."""
     proxy = start(lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
-    receiver = start(lambda connection: connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n"))
+    answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+    receiver = start(lambda connection: connection.sendall(answer))
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
     client = GuardedWebhooks([("127.0.0.1", receiver.port)], "https://mail.contoso.example")

@@ -60,6 +60,12 @@ class MemoryBlobs:
         with self.failures.around("delete"), self._lock:
             self.contents.pop(path, None)
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yield the paths that begin with *prefix*."""
+        self.calls["names"] += 1
+        with self.failures.around("names"):
+            return iter(sorted(path for path in self.contents if path.startswith(prefix)))
+
     def _store(self, path: str, content: bytes) -> bool:
         with self._lock:
             if path in self.contents:

@@ -13,10 +13,15 @@ _WELL_KNOWN = {"inbox": FOLDERS[0], "deleteditems": FOLDERS[1]}
 
 @dataclass
 class MemoryDirectory:
-    """The `GraphDirectory` port; *failures* makes its methods fail. Asking for a token is part of every call."""
+    """
+    The `GraphDirectory` port; *failures* makes its methods fail, *closed* denies every mailbox.
+
+    Asking for a token is part of every call.
+    """
 
     persons: list[Person] = field(default_factory=list)
     failures: Failures = field(default_factory=Failures)
+    closed: bool = False
 
     def person(self, mailbox: GraphMailbox) -> Person:
         """Return the user of this object id or address."""
@@ -37,6 +42,8 @@ class MemoryDirectory:
     def folder(self, mailbox: GraphMailbox, name_or_id: str) -> Folder:
         """Return the folder of this id, well-known name, or display name."""
         mailbox.token(False)
+        if self.closed:
+            raise MailboxFault("Exchange denied the app access to this mailbox.", Code.MAILBOX_ACCESS_DENIED)
         known = _WELL_KNOWN.get(name_or_id.lower())
         found = known or next((folder for folder in FOLDERS if name_or_id in (folder.id, folder.name)), None)
         if found is None:

@@ -1,6 +1,7 @@
 """Credentials, grants, connections and tokens over HTTP: forms of answers, faults named, marks demanded."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import azure.functions as func
@@ -11,6 +12,7 @@ from functions.connections_http import ConnectionUseCases
 from shared.codes import Code
 from shared.errors import CredentialFault
 from shared.signing import Signing
+from shared.times import to_text
 from tests.fakes.entra import ALL_ROLES
 from tests.scenes.administration import BOX, CLIENT_ID, CONTOSO, SECRET, Administration
 from tests.scenes.calls import ADMIN, Caller
@@ -42,7 +44,7 @@ def caller(admin: Administration) -> Caller:
     )
     return Caller(
         credentials_http.blueprint(admin.credentials, admin.checks, admin.links, admin.settings),
-        grants_http.blueprint(admin.grants, admin.checks, admin.settings),
+        grants_http.blueprint(admin.grants, admin.checks, admin.purge, admin.settings),
         connections_http.blueprint(use, admin.settings),
         connection_tokens_http.blueprint(admin.connection_tokens, admin.lists, admin.settings),
     )
@@ -283,6 +285,7 @@ def test_connections_of_a_revoked_grant_wait_with_its_sentence(
     """What the tenant did stands on each of its connections."""
     caller.json("POST", "connections", incoming)
     admin.entra.grants[CONTOSO] = ()
+    admin.directory.closed = True
     caller.json("POST", f"grants/{incoming['grant_id']}/verify", {})
     shown = caller.json("GET", "connections")["data"][0]
 
@@ -348,15 +351,41 @@ class Message:
 def test_the_queue_checks_what_it_is_told(admin: Administration) -> None:
     """A wake-up that the use case put is read again, and one that is none goes to poison."""
     app = func.FunctionApp()
-    app.register_functions(consent_queue.blueprint(admin.consent, admin.checks))
+    app.register_functions(consent_queue.blueprint(admin.consent, admin.checks, admin.upkeep, admin.purge))
     check = app.get_functions()[0].get_user_function()
     trip, query = admin.trip(admin.credential())
-    admin.consent.callback(
-        {"admin_consent": "True", "tenant": CONTOSO, "state": query["state"]}, {trip.cookie_name: trip.cookie}
-    )
+    admin.answer({"admin_consent": "True", "tenant": CONTOSO, "state": query["state"]}, {trip.cookie_name: trip.cookie})
     for body in admin.wakeups.take("consent-check"):
         check(Message(json.dumps(body).encode()))
 
     assert "active" == admin.grants.all()[0].status.value
     with pytest.raises(ValueError, match="not a wake-up"):
         check(Message(b"{}"))
+
+
+def test_a_credential_shows_when_it_ends(admin: Administration, caller: Caller) -> None:
+    """Typed in it is forecast; left out it is unknown; a managed identity has no end."""
+    ends = {"secret_expires_at": to_text(admin.clock() + timedelta(days=20, hours=1))}
+    identity = {"auth_method": "federated", "managed_identity_client_id": "11111111-2222-4333-8444-000000000000"}
+    without = {name: value for name, value in CREDENTIAL.items() if name != "client_secret"}
+    answers = [caller.json("POST", "credentials", body) for body in (CREDENTIAL | ends, CREDENTIAL, without | identity)]
+
+    shown = [(body["expires_at"], body["expires_in_days"], body["expiry"]) for body in answers]
+    assert [(ends["secret_expires_at"], 20, "soon"), (None, None, "unknown"), (None, None, "ok")] == shown
+    assert identity["managed_identity_client_id"] == answers[2]["managed_identity_client_id"]
+
+
+def test_a_change_with_a_proof_rotates_it_in(admin: Administration, caller: Caller) -> None:
+    """PATCH with another method's proof: refused while Microsoft refuses it, and an old version changes nothing."""
+    grant = admin.consented()
+    identity = {"auth_method": "federated", "managed_identity_client_id": "11111111-2222-4333-8444-000000000000"}
+    path = f"credentials/{grant.credential_id}"
+    refused = caller.call("PATCH", path, identity)
+    stale = caller.call("PATCH", path, {"client_secret": "good-secret~value"}, {**ADMIN, "If-Match": '"99"'})
+    admin.entra.good.add("good-secret~value")
+    done = caller.json("PATCH", path, {"client_secret": "good-secret~value", "name": "Renamed"})
+
+    assert (409, 412) == (refused.status_code, stale.status_code)
+    assert ("secret", "Renamed", False) == (done["auth_method"], done["name"], done["unproven_secret"])
+    after = admin.credentials.all()[0]
+    assert "good-secret~value" == admin.vault.get(after.secret_name, after.active_version)

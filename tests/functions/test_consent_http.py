@@ -1,7 +1,7 @@
 """The consent pages as a browser meets them: words, cookies, redirects, headers, nothing that a scanner could do."""
 
 from html.parser import HTMLParser
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import azure.functions as func
 import pytest
@@ -299,10 +299,16 @@ def test_a_secret_that_is_wrong_is_not_the_tenants_to_mend(admin: Administration
 def test_an_unconfirmed_tenant_need_do_nothing(admin: Administration, caller: Caller) -> None:
     """It is the operator who confirms; the page says so in the tenant's terms."""
     credential = admin.credential(tenant="organizations")
-    result = back_from(caller, urlsplit(admin.links.create(credential.id).url).path)
+    state, headers = go(caller, urlsplit(admin.links.create(credential.id).url).path)
+    consented = urlencode({"admin_consent": "True", "tenant": CONTOSO, "state": state})
+    to_sign_in = caller.call("GET", f"/api/consent/callback?{consented}", headers=headers)
+    answer = urlencode(admin.sign_in.at_page(to_sign_in.headers["Location"], CONTOSO))
+    headers = {**HOST, "Cookie": to_sign_in.headers["Set-Cookie"].partition(";")[0]}
+    result = caller.call("GET", f"/api/consent/callback?{answer}", headers=headers).headers["Location"]
     admin.work()
     text = text_of(caller.call("GET", result, headers=HOST))
 
+    assert "HttpOnly; SameSite=Lax; Secure" in to_sign_in.headers["Set-Cookie"]
     assert "waiting for confirmation" in text
     assert "You need not do anything more" in text
 

@@ -7,6 +7,7 @@ import azure.functions as func
 import pytest
 
 from functions import health_http
+from shared.audit import Audit
 from shared.codes import Code
 from shared.errors import CredentialFault
 from shared.health import Health
@@ -27,7 +28,7 @@ class Scene:
         self.vault = MemoryVault()
         self.tick = Tick(self.tables, self.wakeups, self.clock)
         health = Health(self.tables, self.wakeups, self.vault, self.clock)
-        self.caller = Caller(health_http.blueprint(health, self.tick, settings()))
+        self.caller = Caller(health_http.blueprint(health, self.tick, Audit(self.tables.audit, self.clock), settings()))
         self.tick.run()
 
     def details(self) -> tuple[int, Any]:

@@ -7,6 +7,7 @@ import azure.functions as func
 import pytest
 
 from functions import deliver_queue, fetch_queue, received_http
+from shared.audit import Audit
 from shared.content_links import ContentLink, expiry_of, make_link
 from shared.errors import Unreachable
 from shared.identifiers import receipt_id
@@ -55,7 +56,7 @@ class Site:
         world = self.world
         received = Received(world.tables, world.blobs.received, world.wakeups, self._key, BASE, world.clock)
         app = func.FunctionApp()
-        app.register_functions(received_http.blueprint(received, SETTINGS))
+        app.register_functions(received_http.blueprint(received, Audit(world.tables.audit, world.clock), SETTINGS))
         self.functions = {str(item.get_function_name()): item for item in app.get_functions()}
 
     def _key(self) -> bytes:

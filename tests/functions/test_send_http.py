@@ -8,6 +8,7 @@ import azure.functions as func
 import pytest
 
 from functions import outbox_http, send_http, send_queue
+from shared.audit import Audit
 from shared.compose.message import Outgoing
 from shared.errors import StorageUnavailable
 from shared.outbox.work import Status
@@ -34,7 +35,7 @@ class Site:
         app.register_functions(
             send_http.blueprint(scene.rights, scene.acceptance, scene.entries, scene.uploads, SETTINGS)
         )
-        app.register_functions(outbox_http.blueprint(scene.entries, SETTINGS))
+        app.register_functions(outbox_http.blueprint(scene.entries, Audit(scene.tables.audit, scene.clock), SETTINGS))
         app.register_functions(send_queue.blueprint(scene.drain))
         self.functions = {str(function.get_function_name()): function for function in app.get_functions()}
 

@@ -26,6 +26,7 @@ health                   GET,HEAD   health                                      
 health_details           GET        health/details                              admin
 system                   GET        system                                      admin
 tick_now                 POST       tick                                        admin
+audit_list               GET        audit                                       admin
 credentials_create       POST       credentials                                 admin
 credentials_list         GET        credentials                                 admin
 credentials_get          GET        credentials/{id}                            admin
@@ -44,6 +45,7 @@ consent_style            GET        consent/style.css                           
 grants_list              GET        grants                                      admin
 grants_get               GET        grants/{id}                                 admin
 grants_delete            DELETE     grants/{id}                                 admin
+grants_purge             GET        grants/{id}/purge                           admin
 grants_verify            POST       grants/{id}/verify                          admin
 grants_confirm           POST       grants/{id}/confirm                         admin
 connections_list         GET        connections                                 admin
@@ -142,7 +144,7 @@ def caller(app: func.FunctionApp) -> Caller:
 @pytest.fixture(scope="module")
 def broken() -> Caller:
     """Return a caller of an app whose use cases fail in ways that nobody foresaw."""
-    names = ("consent", "connection_tokens", "received", "grants", "credentials", "health", "entries")
+    names = ("consent", "connection_tokens", "received", "grants", "purge", "credentials", "health", "entries")
     return Caller.of(build(replace(compose(MADE_UP), **dict.fromkeys(names))))  # type: ignore[arg-type]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,21 +14,29 @@ from shared.connection_admin.rules import AskedAction, NewConnection
 from shared.connection_admin.tokens import ConnectionTokens
 from shared.connections import Connection, Destination, Direction
 from shared.consent.links import ConsentLinks
+from shared.consent.sign_in import SigningIn
 from shared.consent.trip import Consent, Trip
 from shared.credential_admin import CredentialAdmin
-from shared.credentials import AuthMethod, Credential, GrantType, NewCredential
+from shared.credential_upkeep import CredentialUpkeep
+from shared.credentials import Credential, GrantType, NewCredential
+from shared.erasing import Erasing
 from shared.grant_admin import GrantAdmin
 from shared.grant_checks import GrantChecks
 from shared.grants import Grant, Pace
+from shared.mailbox_probe import MailboxProbe
 from shared.ports import Found, GraphMailbox, Person
+from shared.proofs import AuthMethod, TypedProof
+from shared.purge import Purge
 from shared.registry import Registry
-from shared.schedule import QUEUES, STATE, Wakeup
+from shared.resuming import Resuming
+from shared.schedule import CREDENTIAL, PURGE, QUEUES, STATE, Wakeup
 from shared.settings import Settings
 from shared.tick import Tick
 from shared.tokens import Tokens
-from tests.fakes import MemoryTables, MemoryVault, MemoryWakeups, MovableClock
+from tests.fakes import MemoryBlobStore, MemoryTables, MemoryVault, MemoryWakeups, MovableClock
 from tests.fakes.entra import ALL_ROLES, MemoryEntra
 from tests.fakes.graph_directory import MemoryDirectory
+from tests.fakes.sign_in import MemorySignIn
 
 CONTOSO = "11111111-2222-4333-8444-555555555555"
 FABRIKAM = "99999999-2222-4333-8444-555555555555"
@@ -95,16 +104,32 @@ class Administration:
         self.checks = GrantChecks(
             self.registry,
             self.tokens,
+            MailboxProbe(self.tables, self.directory),
+            Resuming(self.tables, self.wakeups),
             self.audit,
             self.clock,
             Pace(self.settings.consent_recheck_seconds, self.settings.verify_seconds),
         )
         self.credentials = CredentialAdmin(self.tables, self.vault, self.entra, self.tokens, self.audit, self.clock)
+        self.upkeep = CredentialUpkeep(self.registry, self.vault, self.audit)
         self.grants = GrantAdmin(self.tables, self.tokens, self.audit, self.clock)
         self.links = ConsentLinks(self.tables, self.entra, self.audit, self.settings, self.clock)
-        self.consent = Consent(self.tables, self.wakeups, self.audit, self.settings, self.clock)
+        self.sign_in = MemorySignIn(good=self.entra.good)
+        self.signing_in = SigningIn(self.entra, self.vault, self.sign_in, self.settings, self.clock)
+        self.consent = Consent(self.tables, self.wakeups, self.signing_in, self.audit, self.settings, self.clock)
         parts = (self.tables, self.tokens, self.directory, self.webhooks, self.wakeups, self.audit, self.clock)
         self.creation, self.changes = ConnectionCreation(*parts), ConnectionChanges(*parts)
+        self.blobs = MemoryBlobStore(self.clock)
+        self.purge = Purge(
+            self.tables,
+            Erasing(self.tables, self.blobs),
+            self.wakeups,
+            partial(self.changes.delete, discard=True),
+            self.tokens,
+            self.audit,
+            self.clock,
+            self.clock.monotonic,
+        )
         self.lists = ConnectionLists(self.tables, self.tokens, self.directory, self.drafts)  # type: ignore[arg-type]
         self.connection_tokens = ConnectionTokens(self.tables, self.audit, self.clock)
         self.tick = Tick(self.tables, self.wakeups, self.clock)
@@ -130,9 +155,20 @@ class Administration:
         self.entra.grants[tenant] = tuple(roles)
         trip, query = self.trip(credential or self.credential(), **link)
         answer = {"admin_consent": "True", "tenant": tenant, "state": query["state"]}
-        self.consent.callback(answer, {trip.cookie_name: trip.cookie})
+        after = self.consent.callback(answer, {trip.cookie_name: trip.cookie})
+        if after.cookie:
+            self.signs_in(after, tenant)
         self.work()
         return self.grants.all()[0]
+
+    def answer(self, params: Mapping[str, str], cookies: Mapping[str, str]) -> str:
+        """Come back from Microsoft; return where that leads to."""
+        return self.consent.callback(params, cookies).location
+
+    def signs_in(self, trip: Trip, tenant: str = CONTOSO, **person: Any) -> str:
+        """Sign in as somebody of *tenant* on the page that *trip* leads to; return where that leads to."""
+        params = self.sign_in.at_page(trip.location, tenant, **person)
+        return self.answer(params, {trip.cookie_name: trip.cookie})
 
     def work(self) -> None:
         """Do the consent work that is visible in the queue."""
@@ -140,6 +176,10 @@ class Administration:
             wakeup = Wakeup.from_body(body)
             if wakeup.kind == STATE:
                 self.consent.finish(wakeup.id, wakeup.due)
+            elif wakeup.kind == CREDENTIAL:
+                self.upkeep.handle(wakeup)
+            elif wakeup.kind == PURGE:
+                self.purge.handle(wakeup)
             else:
                 self.checks.handle(wakeup)
 
@@ -154,9 +194,18 @@ class Administration:
         asked = asked_connection(grant.id, **changes)
         return self.creation.create(asked, {})
 
+    def state_rows(self) -> list[str]:
+        """Return the keys of the due rows of states."""
+        return [key for key in self.due_rows() if "|state|" in key]
+
     def due_rows(self) -> list[str]:
         """Return the keys of all due rows."""
         return [key for _, key in self.tables.connections.everything() if key.startswith("due|")]
+
+
+def new_secret(value: str, expires_at: str | None = None) -> TypedProof:
+    """Return a client secret as an administrator types it in at a rotation."""
+    return TypedProof(AuthMethod.SECRET, value, expires_at)
 
 
 def asked_credential(**changes: Any) -> NewCredential:

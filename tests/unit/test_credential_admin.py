@@ -5,7 +5,7 @@ import pytest
 from shared.codes import Code
 from shared.errors import Conflict, CredentialFault, InvalidRequest, NotFound, PreconditionFailed, Unreachable
 from tests.fakes.entra import ALL_ROLES
-from tests.scenes.administration import CONTOSO, SECRET, Administration
+from tests.scenes.administration import CONTOSO, SECRET, Administration, new_secret
 
 NEW = "new-secret~value-of-contoso"
 
@@ -81,7 +81,7 @@ def test_a_proven_secret_is_put_to_use(admin: Administration) -> None:
     before = admin.credentials.get(grant.credential_id)
     admin.entra.good = {SECRET, NEW}
 
-    rotated = admin.credentials.rotate(before.id, NEW, "2027-01-01T00:00:00Z")
+    rotated = admin.credentials.rotate(before.id, new_secret(NEW, "2027-01-01T00:00:00Z"))
 
     after = rotated.credential
     assert rotated.proven
@@ -96,7 +96,7 @@ def test_a_wrong_new_secret_changes_nothing(admin: Administration) -> None:
     before = admin.credentials.get(grant.credential_id)
 
     with pytest.raises(CredentialFault) as refused:
-        admin.credentials.rotate(before.id, NEW, None)
+        admin.credentials.rotate(before.id, new_secret(NEW))
 
     assert Code.SECRET_WRONG is refused.value.code
     assert before == admin.credentials.get(before.id)
@@ -110,7 +110,7 @@ def test_a_rotation_ends_the_waiting(admin: Administration) -> None:
     assert admin.tokens.standing(grant.id) is not None
 
     admin.entra.good = {NEW}
-    admin.credentials.rotate(grant.credential_id, NEW, None)
+    admin.credentials.rotate(grant.credential_id, new_secret(NEW))
 
     assert admin.tokens.standing(grant.id) is None
 
@@ -119,7 +119,7 @@ def test_a_secret_that_nobody_can_prove_stays_candidate_until_somebody_can(admin
     """Without any grant that works nothing is proven, which is said; the first check that can proves it."""
     credential = admin.credential(tenant="organizations")
     admin.entra.good = {SECRET, NEW}
-    rotated = admin.credentials.rotate(credential.id, NEW, None)
+    rotated = admin.credentials.rotate(credential.id, new_secret(NEW))
     assert (False, credential.active_version) == (rotated.proven, rotated.credential.active_version)
     assert "not proven" in rotated.detail
 
@@ -134,7 +134,7 @@ def test_an_outage_during_a_rotation_leaves_a_candidate(admin: Administration) -
     grant = admin.consented()
     admin.entra.failures.plan("token", Unreachable("No answer."))
 
-    rotated = admin.credentials.rotate(grant.credential_id, NEW, None)
+    rotated = admin.credentials.rotate(grant.credential_id, new_secret(NEW))
 
     assert (False, True) == (rotated.proven, bool(rotated.credential.candidate_version))
 
@@ -142,7 +142,7 @@ def test_an_outage_during_a_rotation_leaves_a_candidate(admin: Administration) -
 def test_a_secret_id_is_told_from_a_secret_at_rotation_too(admin: Administration) -> None:
     """The same check at both doors."""
     with pytest.raises(InvalidRequest) as refused:
-        admin.credentials.rotate(admin.credential().id, "0f6e1f9a-7d5e-4c3b-9a51-6a1f4e0c2b11", None)
+        admin.credentials.rotate(admin.credential().id, new_secret("0f6e1f9a-7d5e-4c3b-9a51-6a1f4e0c2b11"))
 
     assert Code.SECRET_ID_INSTEAD_OF_VALUE is refused.value.code
 
@@ -180,7 +180,7 @@ def test_a_credential_without_its_first_secret_takes_no_second(admin: Administra
     left = admin.credentials.all()[0]
 
     with pytest.raises(Conflict) as refused:
-        admin.credentials.rotate(left.id, NEW, None)
+        admin.credentials.rotate(left.id, new_secret(NEW))
 
     assert "create it anew" in refused.value.detail
 
@@ -194,7 +194,7 @@ def test_a_rotation_probes_what_waited_for_it_at_once(admin: Administration) -> 
     assert "propagating" == admin.grants.get(grant.id).status.value
     admin.entra.good = {SECRET, NEW}
 
-    admin.credentials.rotate(credential.id, NEW, None)
+    admin.credentials.rotate(credential.id, new_secret(NEW))
     admin.work()
 
     assert "active" == admin.grants.get(grant.id).status.value

@@ -131,7 +131,7 @@ def test_a_promoted_secret_brings_its_expiry_and_keeps_the_old_one_as_fallback()
         Administration().credential(), candidate_version="new", candidate_expires_at="2027-01-01T00:00:00.000Z"
     )
 
-    after = promoted(credential, "new")
+    after = promoted(credential, "new", NOW)
 
     assert ("new", "", credential.active_version) == (
         after.active_version,

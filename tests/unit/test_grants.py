@@ -1,7 +1,9 @@
 """How evidence moves a grant: every state, and what may never happen in any order of events."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from shared.codes import Code
 from shared.errors import CredentialFault, Fault, GrantFault, Throttled, Unreachable
 from shared.grants import (
+    MOVES,
     REQUIRED_ROLES,
     USABLE,
     Evidence,
@@ -19,10 +22,12 @@ from shared.grants import (
     compare,
     consented,
     judge,
+    moved,
+    reads_mail,
     sentence,
     standing_fault,
 )
-from shared.times import to_text
+from shared.times import from_text, to_text
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 PACE = Pace(recheck=5, verify=21600)
@@ -202,6 +207,95 @@ def test_no_order_of_events_breaks_the_promises(confirmed: bool, events: list[tu
         assert grant.confirmed or grant.status not in USABLE
         assert set() == set(grant.granted) & set(grant.missing)
         assert grant.usable or sentence(grant)
+
+
+def _steps(confirmed: bool, events: list[tuple[Evidence | str, float]]) -> Iterator[tuple[Grant, Any, Grant, Any, Any]]:
+    """Yield grant before, event, grant after, the wait and the time of each event in a row."""
+    grant, now = new_grant(confirmed=confirmed), NOW
+    for event, seconds in events:
+        now += timedelta(seconds=seconds)
+        if isinstance(event, str):
+            after, wait = consented(grant, now, confirmed=False), None
+        else:
+            after, wait = judge(grant, event, PACE, now)
+        yield grant, event, after, wait, now
+        grant = after
+
+
+@given(st.booleans(), EVENTS)
+def test_it_is_active_only_with_all_roles_or_a_mailbox_that_was_reached(confirmed: bool, events: list[Any]) -> None:
+    """Never active with missing roles unless a probe reached a mailbox, and then it says so."""
+    for _, _, grant, _, _ in _steps(confirmed, events):
+        if grant.status is GrantStatus.ACTIVE:
+            assert grant.scoped == bool(grant.missing)
+
+
+@given(st.booleans(), EVENTS)
+def test_every_move_is_one_of_those_named(confirmed: bool, events: list[Any]) -> None:
+    """No order of events makes a move that the table does not hold."""
+    for before, _, after, _, _ in _steps(confirmed, events):
+        assert before.status is after.status or after.status in MOVES[before.status]
+
+
+@given(st.sampled_from(GrantStatus), st.sampled_from(GrantStatus))
+def test_every_other_move_is_refused(old: GrantStatus, new: GrantStatus) -> None:
+    """A move that the table does not hold raises; standing still is no move."""
+    grant = replace(new_grant(), status=old)
+    if old is new or new in MOVES[old]:
+        assert new is moved(grant, new).status
+    else:
+        with pytest.raises(ValueError, match=r"cannot become"):
+            moved(grant, new)
+
+
+@given(st.booleans(), EVENTS)
+def test_no_fault_loses_what_is_known_of_the_past(confirmed: bool, events: list[Any]) -> None:
+    """What once worked is remembered for good; an outage, or a broken credential, changes neither status nor roles."""
+    for before, event, after, _, _ in _steps(confirmed, events):
+        assert not before.worked_at or after.worked_at >= before.worked_at
+        assert after.confirmed >= before.confirmed
+        assert not (after.worked_at and after.status is GrantStatus.DENIED)
+        if isinstance(event, Evidence) and event.fault is not None and not isinstance(event.fault, GrantFault):
+            assert (before.status, before.granted, before.missing) == (after.status, after.granted, after.missing)
+
+
+@given(st.booleans(), EVENTS)
+def test_spreading_ends_within_a_day(confirmed: bool, events: list[Any]) -> None:
+    """No evidence later than 24 h after the consent leaves a grant propagating; until then no gap passes that hour."""
+    for _, event, after, wait, now in _steps(confirmed, events):
+        told = isinstance(event, Evidence) and event.fault is None
+        if told and after.status is GrantStatus.PROPAGATING:
+            end = from_text(after.since) + timedelta(hours=24)
+            assert now < end
+            assert now + wait <= max(end, now + timedelta(seconds=PACE.recheck))
+
+
+@given(st.integers(1, 40))
+def test_the_gaps_of_spreading_never_shrink(checks: int) -> None:
+    """Each look at rights that spread comes no sooner after the last than the one before, up to half an hour."""
+    grant, gaps, now = new_grant(), [], NOW
+    for _ in range(checks):
+        grant, wait = judge(grant, EMPTY, PACE, now)
+        gaps.append(wait)
+        now += wait
+
+    assert gaps == sorted(gaps)
+    assert max(gaps) <= timedelta(minutes=30)
+
+
+def test_what_may_be_awaited_is_remembered_until_it_works() -> None:
+    """A grant that did not work for a while knows that connections may wait for it."""
+    grant = after(new_grant(), (FULL, 5))
+    broken = after(grant, (Evidence(fault=Unreachable("x")), 10), (FULL, 20))
+
+    assert (False, True) == (grant.awaited, broken.awaited)
+
+
+def test_a_probe_proves_nothing_where_any_mailbox_may_be_read() -> None:
+    """Only without a role that reads mail does a mailbox that was reached say something."""
+    roles = [("Mail.ReadWrite",), ("Mail.Read",), ("Mail.Send",), ()]
+
+    assert [True, True, False, False] == [reads_mail(held) for held in roles]
 
 
 @given(ROLES)

@@ -12,7 +12,7 @@ from shared.grants import Grant
 from shared.schedule import GRANT
 from shared.tokens import Tokens
 from tests.fakes.entra import ALL_ROLES
-from tests.scenes.administration import BOX, CONTOSO, FABRIKAM, SECRET, Administration
+from tests.scenes.administration import BOX, CONTOSO, FABRIKAM, SECRET, Administration, new_secret
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_fallback_secret_is_tried_once_the_active_one_fails(
 ) -> None:
     """A rotation that went wrong at Microsoft does not stop the mail."""
     admin.entra.good.add("new-secret~value")
-    admin.credentials.rotate(grant.credential_id, "new-secret~value", None)
+    admin.credentials.rotate(grant.credential_id, new_secret("new-secret~value"))
     admin.entra.good.remove("new-secret~value")
 
     assert tokens.access_token(grant.id).value
@@ -182,7 +182,7 @@ def test_a_version_rotated_by_another_process_is_found(admin: Administration, gr
     """A process that still knows the old version re-reads the row and goes on."""
     tokens.access_token(grant.id)
     admin.entra.good = {SECRET, "new-secret~value"}
-    admin.credentials.rotate(grant.credential_id, "new-secret~value", None)
+    admin.credentials.rotate(grant.credential_id, new_secret("new-secret~value"))
     admin.entra.good = {"new-secret~value"}
 
     assert tokens.access_token(grant.id, fresh=True).value
@@ -192,7 +192,7 @@ def test_an_old_version_is_tried_once_and_not_at_each_call(admin: Administration
     """What another process rotated is remembered at once, else each call would ask Entra for up to a minute."""
     tokens.access_token(grant.id)
     admin.entra.good = {SECRET, "new-secret~value"}
-    admin.credentials.rotate(grant.credential_id, "new-secret~value", None)
+    admin.credentials.rotate(grant.credential_id, new_secret("new-secret~value"))
     admin.entra.good = {"new-secret~value"}
     first = tokens.access_token(grant.id, fresh=True)
     asked = len(admin.entra.requests)
