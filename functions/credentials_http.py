@@ -28,45 +28,39 @@ CertificateText = Annotated[str, Field(max_length=100_000, repr=False)]
 Passphrase = Annotated[str, Field(max_length=1000, repr=False)]
 
 
-class CreateCredential(Body):
+class _ProofBody(Body):
+    """How an app proves itself; which fields are needed follows from the auth method."""
+
+    client_secret: Secret = ""
+    secret_expires_at: str | None = None
+    certificate: CertificateText = ""
+    certificate_passphrase: Passphrase = ""
+    managed_identity_client_id: str = ""
+
+
+class CreateCredential(_ProofBody):
     """POST credentials."""
 
     name: Name
     client_id: str
     grant_type: GrantType
     auth_method: AuthMethod = AuthMethod.SECRET
-    client_secret: Secret = ""
-    secret_expires_at: str | None = None
-    certificate: CertificateText = ""
-    certificate_passphrase: Passphrase = ""
-    managed_identity_client_id: str = ""
     cloud: str | None = None
     tenant: str | None = None
     token_endpoint_url: str | None = None
     auth_endpoint_url: str | None = None
 
 
-class ChangeCredential(Body):
-    """PATCH credentials/{id}."""
-
-    name: Name = ""
-    auth_method: AuthMethod | None = None
-    client_secret: Secret = ""
-    secret_expires_at: str | None = None
-    certificate: CertificateText = ""
-    certificate_passphrase: Passphrase = ""
-    managed_identity_client_id: str = ""
-
-
-class RotateSecret(Body):
+class RotateSecret(_ProofBody):
     """POST credentials/{id}/secret; without *auth_method* the credential keeps its method."""
 
     auth_method: AuthMethod | None = None
-    client_secret: Secret = ""
-    secret_expires_at: str | None = None
-    certificate: CertificateText = ""
-    certificate_passphrase: Passphrase = ""
-    managed_identity_client_id: str = ""
+
+
+class ChangeCredential(RotateSecret):
+    """PATCH credentials/{id}."""
+
+    name: Name = ""
 
 
 class VerifyCredential(Body):

@@ -1,6 +1,5 @@
 """Grants over their life: rights that come late or in part, are limited to mailboxes, are taken back, and return."""
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,6 @@ from localcloud.story import Organisation, Story, letter
 pytestmark = pytest.mark.enable_socket
 
 QUICK = {"CONSENT_RECHECK_SECONDS": "0.05", "VERIFY_SECONDS": "2"}
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -30,22 +28,6 @@ def story(quick_stack: Stack) -> Iterator[Story]:
     yield Story(quick_stack)
     quick_stack.control.clear_faults()
     quick_stack.control.set_modes(propagation_hides_principal=None)
-
-
-@pytest.fixture
-def organisation(story: Story) -> Organisation:
-    """Return a tenant that was never asked for consent, with its app registered and its credential created."""
-    fresh = story.found(f"wingtip{next(_numbers)}.example", "Wingtip")
-    story.register(fresh)
-    return fresh
-
-
-@pytest.fixture
-def consented(story: Story, organisation: Organisation) -> Organisation:
-    """Return a tenant whose administrator has consented and whose grant is active."""
-    story.accept(organisation)
-    story.await_status(organisation, "active")
-    return organisation
 
 
 def _mode(story: Story, name: str, value: Any) -> None:
@@ -149,7 +131,7 @@ def test_a_limited_tenant_that_closes_its_mailbox_is_noticed(story: Story, organ
 
 def test_consent_given_in_the_portal_is_found_by_verify(story: Story) -> None:
     """With client_credentials there is no link to send: verify says what was granted, before and after."""
-    organisation = story.found(f"wingtip{next(_numbers)}.example", "Wingtip")
+    organisation = story.found("wingtip.example", "Wingtip")
     credential = story.register(organisation, grant_type="client_credentials")
     with pytest.raises(RefusedError) as refused:
         story.consent_link(organisation)
