@@ -52,7 +52,7 @@ def _http(it: Services) -> list[func.Blueprint]:
 
 def _background(it: Services) -> list[func.Blueprint]:
     return [
-        tick_timer.blueprint(it.tick),
+        tick_timer.blueprint(it.tick, it.settings.tick_schedule),
         fetch_queue.blueprint(it.fetch),
         deliver_queue.blueprint(it.deliver),
         send_queue.blueprint(it.drain),

@@ -35,7 +35,7 @@ def _way_out(bp: func.Blueprint, consent: Consent, settings: Settings) -> None:
             if _is_elsewhere(request, settings):
                 return _redirect(_start_url(text, settings), 307)
             ticket, credential = consent.invitation(text)
-            return start_page(ticket, credential, urlsplit(_start_url(text, settings)).path, settings)
+            return start_page(ticket, credential, settings)
 
         return _page(req, settings, handle)
 

@@ -65,8 +65,8 @@ def style_url(settings: Settings) -> str:
     return f"{urlsplit(settings.public_base_url).path}/api/consent/style.css"
 
 
-def start_page(ticket: Ticket, credential: Credential, action: str, settings: Settings) -> func.HttpResponse:
-    """Return the page that says who asks for what; it changes nothing."""
+def start_page(ticket: Ticket, credential: Credential, settings: Settings) -> func.HttpResponse:
+    """Return the page that says who asks for what; it changes nothing, and posts to its own address, the secret."""
     tenant = ticket.expected_tenant or (credential.tenant if not credential.multitenant else "")
     html = render(
         "start.html",
@@ -75,7 +75,6 @@ def start_page(ticket: Ticket, credential: Credential, action: str, settings: Se
         organisation=f"the organisation {tenant}" if tenant else "your organisation",
         client_id=credential.client_id,
         rights=RIGHTS,
-        action=action,
         signs_in=credential.multitenant,
         expires_at=ticket.expires_at,
     )

@@ -5,12 +5,12 @@ import azure.functions as func
 from shared.tick import Tick
 
 
-def blueprint(tick: Tick) -> func.Blueprint:
-    """Return the timer function; whatever a missed run left is done by the next one, so the host keeps no schedule."""
+def blueprint(tick: Tick, schedule: str) -> func.Blueprint:
+    """Return the timer function; what a missed run left is done by the next one, so the host keeps no record of runs."""
     bp = func.Blueprint()
 
     @bp.function_name("tick")
-    @bp.timer_trigger(arg_name="timer", schedule="%TICK_SCHEDULE%", run_on_startup=False, use_monitor=False)
+    @bp.timer_trigger(arg_name="timer", schedule=schedule, run_on_startup=False, use_monitor=False)
     def run(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host hands it over by this name
         tick.run()
 

@@ -77,12 +77,13 @@ class _Forms(HTMLParser):
 
 @dataclass
 class Page:
-    """A page as the browser shows it; *url* is where the redirects ended."""
+    """A page as the browser shows it; *url* is where the redirects ended, *trail* the addresses that led there."""
 
     url: str
     status: int
     html: str
     headers: Mapping[str, str]
+    trail: tuple[str, ...] = ()
 
     @property
     def forms(self) -> list[Form]:
@@ -147,4 +148,5 @@ class Browser:
 
     @staticmethod
     def _page(response: httpx.Response) -> Page:
-        return Page(str(response.url), response.status_code, response.text, response.headers)
+        trail = tuple(str(step.url) for step in response.history)
+        return Page(str(response.url), response.status_code, response.text, response.headers, trail)

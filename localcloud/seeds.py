@@ -21,7 +21,7 @@ def demo_tenants(world: World, home: Tenant) -> dict[str, str]:
         world.add_user(tenant, f"admin@{domain}", "Ada Admin", administrator_roles=(GLOBAL_ADMINISTRATOR,))
         for first in ("Ann", "Box", "Cyd"):
             world.add_user(tenant, f"{first.lower()}@{domain}", f"{first} of {name}")
-    app = world.add_registration(home, "Mailgrant", ["http://127.0.0.1:7071/consent/callback"])
+    app = world.add_registration(home, "Mailgrant", ["http://127.0.0.1:7071/api/consent/callback"])
     _, secret = app.add_secret(world.clock() + _YEAR_SECONDS)
     return {"LOCALCLOUD_CLIENT_ID": app.client_id, "LOCALCLOUD_CLIENT_SECRET": secret}
 

@@ -108,7 +108,6 @@ FUNCTIONS_HOST_KEY={key}
 FUNCTIONS_MASTER_KEY={host.master_key}
 
 Health   {api}/health
-Console  {api}/console
 Log      {host.log}
 
 First steps of an administrator:

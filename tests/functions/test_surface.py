@@ -76,7 +76,7 @@ content_get              GET        content/{token}                             
 """
 # name, trigger, queue or schedule
 WORK = """
-tick                   timerTrigger   %TICK_SCHEDULE%
+tick                   timerTrigger   0 * * * * *
 fetch_run              queueTrigger   mail-fetch
 deliver_run            queueTrigger   mail-deliver
 send_drain             queueTrigger   mail-send
@@ -235,7 +235,9 @@ def test_the_background_is_the_table(caller: Caller) -> None:
             found[name] = (trigger["type"], trigger.get("queueName") or trigger.get("schedule"))
             assert trigger["type"] == "timerTrigger" or trigger["connection"] == "MAIL_STORAGE"
 
-    assert {name: (kind, where) for name, kind, where in (text.split() for text in WORK.strip().splitlines())} == found
+    assert {
+        name: (kind, where) for name, kind, where in (text.split(maxsplit=2) for text in WORK.strip().splitlines())
+    } == found
 
 
 def test_the_host_takes_every_name_and_route(caller: Caller) -> None:

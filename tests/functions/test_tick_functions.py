@@ -28,7 +28,7 @@ class Scene:
         self.clock = MovableClock()
         self.tables, self.wakeups = MemoryTables(self.clock), MemoryWakeups(self.clock)
         app = func.FunctionApp()
-        app.register_functions(tick_timer.blueprint(Tick(self.tables, self.wakeups, self.clock)))
+        app.register_functions(tick_timer.blueprint(Tick(self.tables, self.wakeups, self.clock), "*/5 * * * * *"))
         app.register_functions(poison_queue.blueprint(Poison(self.tables, self.clock)))
         self.functions = {str(function.get_function_name()): function for function in app.get_functions()}
 
@@ -60,7 +60,7 @@ def test_the_surface_is_as_documented(scene: Scene) -> None:
         }
         for queue in QUEUES.values()
     }
-    timer = {"type": "timerTrigger", "schedule": "%TICK_SCHEDULE%", "runOnStartup": False, "useMonitor": False}
+    timer = {"type": "timerTrigger", "schedule": "*/5 * * * * *", "runOnStartup": False, "useMonitor": False}
 
     assert {"tick": timer, **poison} == {name: scene.trigger(name) for name in scene.functions}
 
