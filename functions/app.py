@@ -13,6 +13,7 @@ from functions import (
     fetch_queue,
     grants_http,
     health_http,
+    inbox_http,
     outbox_http,
     poison_queue,
     received_http,
@@ -47,6 +48,7 @@ def _http(it: Services) -> list[func.Blueprint]:
         send_http.blueprint(it.connection_tokens, it.accept, it.entries, it.uploads, it.settings),
         outbox_http.blueprint(it.entries, it.audit, it.settings),
         received_http.blueprint(it.received, it.audit, it.settings),
+        inbox_http.blueprint(it.connection_tokens, it.received, it.settings),
     ]
 
 

@@ -34,8 +34,7 @@ def _views(bp: func.Blueprint, received: Received, audit: Audit, settings: Setti
     @bp.route("connections/{id}/received", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def list_all(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
-            page = received.page(request.route("id"), request.limit(), request.query("cursor"), _status(request))
-            return json_reply({"data": [receipt_view(item) for item in page.items], "next_cursor": page.next_cursor})
+            return list_reply(received, request.route("id"), request)
 
         return answer(req, settings, handle)
 
@@ -81,6 +80,12 @@ def _contents(bp: func.Blueprint, received: Received, audit: Audit, settings: Se
     @bp.route("content/{token}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     def linked(req: func.HttpRequest) -> func.HttpResponse:
         return answer(req, settings, lambda request: content_reply(received.linked(request.route("token"))))
+
+
+def list_reply(received: Received, connection_id: str, request: Request) -> func.HttpResponse:
+    """Return the page of a connection's mail that the request asks for by ``?limit=``, ``?cursor=``, ``?status=``."""
+    page = received.page(connection_id, request.limit(), request.query("cursor"), _status(request))
+    return json_reply({"data": [receipt_view(item) for item in page.items], "next_cursor": page.next_cursor})
 
 
 def content_reply(content: Content) -> func.HttpResponse:

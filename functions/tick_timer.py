@@ -6,7 +6,7 @@ from shared.tick import Tick
 
 
 def blueprint(tick: Tick, schedule: str) -> func.Blueprint:
-    """Return the timer function; what a missed run left is done by the next one, so the host keeps no record of runs."""
+    """Return the timer function; what a missed run left the next one does, so the host keeps no record."""
     bp = func.Blueprint()
 
     @bp.function_name("tick")

@@ -101,11 +101,16 @@ class Received:
             raise NotFound(_NO_RECEIPT)
         return Found(named[0], receipt)
 
-    def view(self, receipt_id: str) -> dict[str, Any]:
-        """Return a mail with its parsed view, which is None where its content is not stored (any more)."""
+    def view(self, receipt_id: str, area: str = "received") -> dict[str, Any]:
+        """
+        Return a mail with its parsed view, which is None where its content is not stored (any more).
+
+        The addresses in it lead to the routes of *area*: ``received`` takes a function key, ``inbox`` a receive token.
+        Raises `NotFound`.
+        """
         found = self.get(receipt_id)
         mail = read_mail(self._blobs, found.receipt)
-        place = f"{self._base_url}/api/received/{found.id}"
+        place = f"{self._base_url}/api/{area}/{found.id}"
         shown = receipt_view(found)
         if mail is None:
             return {**shown, "content": "not_stored", "message": None, "raw_url": None, "attachments": []}

@@ -11,10 +11,13 @@ import pytest
 from functions.app import build
 from shared.composition import compose
 from shared.connections import Direction
+from shared.receipts import Receipt, ReceiptStatus, hash_of, insertion, public_id
+from shared.received import Received
 from shared.send.accept import Accept, DueRows
 from shared.send.entries import Entries
 from shared.send.uploads import Uploads
 from shared.settings import Settings
+from shared.times import to_text
 from tests.fakes import MemoryBlobStore
 from tests.fakes.links import MemoryLinks
 from tests.scenes.administration import ANN, BOX, Administration
@@ -72,6 +75,10 @@ received_get             GET        received/{id}                               
 received_redeliver       POST       received/{id}/redeliver                     admin
 received_raw             GET        received/{id}/raw                           admin
 received_attachment      GET        received/{id}/attachments/{n}               admin
+inbox_list               GET        inbox                                       token
+inbox_get                GET        inbox/{id}                                  token
+inbox_raw                GET        inbox/{id}/raw                              token
+inbox_attachment         GET        inbox/{id}/attachments/{n}                  token
 content_get              GET        content/{token}                             public
 """
 # name, trigger, queue or schedule
@@ -86,6 +93,7 @@ poison_mail_deliver    queueTrigger   mail-deliver-poison
 poison_mail_send       queueTrigger   mail-send-poison
 poison_consent_check   queueTrigger   consent-check-poison
 """
+MIME = b'Content-Type: text/plain; name="a.txt"\r\nContent-Disposition: attachment\r\n\r\nx\r\n'
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 MADE_UP = Settings.from_environment(
     {
@@ -149,18 +157,21 @@ def broken() -> Caller:
 
 
 class Tokens:
-    """The token routes on memory: two connections that send, one that receives, a mail and an upload of the first."""
+    """
+    The token routes on memory: two connections that send and two that receive.
+
+    The first that sends has a message and an upload, the first that receives has a mail with an attachment.
+    """
 
     def __init__(self) -> None:
         admin = Administration()
         grant = admin.consented()
-        mine, other, incoming = (
-            admin.connection(grant, direction=Direction.OUTGOING),
-            admin.connection(grant, direction=Direction.OUTGOING, mailbox=ANN.address),
-            admin.connection(grant, mailbox=BOX.address),
+        senders, readers = (
+            [admin.connection(grant, direction=direction, mailbox=person.address) for person in (BOX, ANN)]
+            for direction in (Direction.OUTGOING, Direction.INCOMING)
         )
-        self.mine, self.other = self.token(admin, mine.id, "send"), self.token(admin, other.id, "send")
-        self.incoming = self.token(admin, incoming.id, "receive")
+        self.mine, self.other = (self.token(admin, connection.id, "send") for connection in senders)
+        self.reader, self.other_reader = (self.token(admin, connection.id, "receive") for connection in readers)
         blobs = MemoryBlobStore(admin.clock)
         uploads = Uploads(admin.tables.outbox, MemoryLinks(blobs.uploads), admin.clock)
         due_rows = DueRows(admin.tables.connections)
@@ -170,11 +181,16 @@ class Tokens:
             accept=Accept(admin.tables.outbox, blobs, admin.wakeups, due_rows, uploads, admin.clock),
             entries=Entries(admin.tables.outbox, admin.clock),
             uploads=uploads,
+            received=Received(admin.tables, blobs.received, admin.wakeups, bytes, MADE_UP.public_base_url, admin.clock),
         )
         self.caller = Caller.of(build(services))
         mail = {"to": ["ann@example.com"], "subject": "x", "text": "x"}
         self.message = self.made("messages", mail)["id"]
         self.upload = self.made("uploads", {"name": "a.bin", "size": 3})["upload_id"]
+        receipt = Receipt(hash_of("a"), "a", ReceiptStatus.STORED, to_text(admin.clock()), blob="a", size=len(MIME))
+        blobs.received.put("a", MIME)
+        admin.tables.receipts.commit(readers[0].id, insertion(receipt, []))
+        self.received = public_id(readers[0].id, receipt.hash)
 
     @staticmethod
     def token(admin: Administration, connection_id: str, scope: str) -> str:
@@ -189,14 +205,22 @@ class Tokens:
 
     def path(self, line: Line) -> str:
         """Return an address of what the first connection has."""
-        made = self.message if line.route.startswith("messages") else self.upload
-        return line.route.replace("{id}", made).replace("{n}", "1")
+        made = {"messages": self.message, "uploads": self.upload, "inbox": self.received}[line.route.split("/")[0]]
+        return line.route.replace("{id}", made).replace("{n}", "0" if _is_inbox(line) else "1")
+
+    def call(self, line: Line, token: str) -> func.HttpResponse:
+        """Ask for what the first connection has."""
+        return self.caller.call(line.method, self.path(line), b"abc", {"X-Mailgrant-Token": token})
 
 
 @pytest.fixture(scope="module")
 def tokens() -> Tokens:
     """Return the token routes."""
     return Tokens()
+
+
+def _is_inbox(line: Line) -> bool:
+    return line.route.startswith("inbox")
 
 
 def _json(answer: func.HttpResponse) -> Any:
@@ -321,7 +345,7 @@ def test_a_token_route_refuses_whoever_has_no_token(caller: Caller, line: Line) 
 @pytest.mark.parametrize("line", TOKEN_LINES, ids=str)
 def test_a_token_of_the_other_scope_finds_nothing(tokens: Tokens, line: Line) -> None:
     """Not even that the route would know it."""
-    answer = tokens.caller.call(line.method, tokens.path(line), {}, {"X-Mailgrant-Token": tokens.incoming})
+    answer = tokens.call(line, tokens.mine if _is_inbox(line) else tokens.reader)
 
     assert (404, "not_found") == (answer.status_code, _json(answer)["code"])
 
@@ -329,8 +353,8 @@ def test_a_token_of_the_other_scope_finds_nothing(tokens: Tokens, line: Line) ->
 @pytest.mark.parametrize("line", [line for line in TOKEN_LINES if "{id}" in line.route], ids=str)
 def test_a_token_of_another_connection_finds_nothing(tokens: Tokens, line: Line) -> None:
     """What one connection has is not there for another; its own token finds it."""
-    foreign = tokens.caller.call(line.method, tokens.path(line), b"abc", {"X-Mailgrant-Token": tokens.other})
-    own = tokens.caller.call(line.method, tokens.path(line), b"abc", {"X-Mailgrant-Token": tokens.mine})
+    foreign = tokens.call(line, tokens.other_reader if _is_inbox(line) else tokens.other)
+    own = tokens.call(line, tokens.reader if _is_inbox(line) else tokens.mine)
 
     assert (404, "not_found") == (foreign.status_code, _json(foreign)["code"])
     assert own.status_code in (200, 204)
