@@ -15,7 +15,8 @@ class Box:
     The turn row of one mailbox.
 
     *lease_until* is storage time. *wanted_fetch* and *wanted_send* say since when a non-holder waits. *paused_until*
-    comes from any 429 or 503 that anyone saw. *reserved_for* keeps the turn free for a kind that has waited.
+    comes from any 429 or 503 that anyone saw. *reserved_for* keeps the turn free for a kind that has waited. The rest
+    says how much was sent and uploaded lately.
     """
 
     holder: str = ""
@@ -28,6 +29,8 @@ class Box:
     paused_until: str = ""
     send_tokens: float = 0.0
     send_refilled_at: str = ""
+    uploaded_bytes: float = 0.0
+    uploaded_at: str = ""
 
     def wanted(self, kind: str) -> str:
         """Return since when *kind* waits, '' if it does not."""

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 
 from shared.box import Box, View, with_row
 from shared.connections import box_key, box_range
-from shared.errors import RowChanged, RowExists, StorageUnavailable
+from shared.errors import RowChanged, RowExists, RowMissing, StorageUnavailable
 from shared.identifiers import new_ulid, shard_of
 from shared.permits import PERMITS, Permits
-from shared.ports import ANY, Insert, Operation, Table, Update
-from shared.rows import encode
-from shared.times import to_text
+from shared.ports import Insert, Operation, Table, Update
+from shared.rows import Value, decode, encode
+from shared.times import from_text, to_text
 
 __all__ = ["PERMITS", "Box", "Permits", "Released", "Turn", "TurnLost", "Turns", "View"]
 
@@ -121,8 +121,19 @@ class Turns:
         return True
 
     def pause(self, box_hash: str, until: datetime) -> None:
-        """Write down that Graph asked to leave this mailbox alone until *until*."""
-        self.table.commit(shard_of(box_hash), [Update(box_key(box_hash), {"paused_until": to_text(until)}, ANY)])
+        """Write down that Graph asked to leave this mailbox alone until *until*; a longer pause that stands is kept."""
+        shard, key = shard_of(box_hash), box_key(box_hash)
+        while (row := self.table.get(shard, key)) is not None:
+            standing = decode(Box, row.values).paused_until
+            if standing and from_text(standing) >= until:
+                return
+            try:
+                self.table.commit(shard, [Update(key, {"paused_until": to_text(until)}, row.etag)])
+            except RowChanged:
+                continue  # someone left word, or saw another 429
+            except RowMissing:
+                return
+            return
 
 
 @dataclass
@@ -143,6 +154,7 @@ class Turn:
     _deadline: float
     permits: Permits = field(default_factory=Permits)
     etags: dict[str, str] = field(default_factory=dict)
+    _kept: dict[str, Value] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -159,6 +171,12 @@ class Turn:
         margin = min(MARGIN_SECONDS, self.turns.lease_seconds / 12)
         return self.remaining() >= min(seconds, self.turns.lease_seconds / 2) + margin
 
+    def keep(self, **values: str | float) -> None:
+        """Change fields of the turn row that only its holder writes; they are stored at the next renewal or release."""
+        with self._lock:
+            self._kept = {**self._kept, **values}
+            self.box = replace(self.box, **values)  # type: ignore[arg-type]
+
     def renew(self) -> None:
         """
         Extend the lease if a quarter of it has passed; call it only after progress.
@@ -174,7 +192,7 @@ class Turn:
             key = box_key(self.box_hash)
             try:
                 done = self.turns.table.commit(
-                    shard_of(self.box_hash), [Update(key, {"lease_until": until}, view.etags[key])]
+                    shard_of(self.box_hash), [Update(key, {**self._kept, "lease_until": until}, view.etags[key])]
                 )
             except RowChanged:
                 return  # someone left word between read and write; the next progress renews
@@ -218,7 +236,7 @@ class Turn:
                     return Released(done=True, wake=wake)
 
     def _free(self, box: Box, wake: str) -> dict[str, str | int | float | bool]:
-        freed = replace(box, holder="", kind="", lease_until="")
+        freed = replace(box, holder="", kind="", lease_until="", **self._kept)  # type: ignore[arg-type]
         if wake:
             reserved = self._storage_now() + timedelta(seconds=RESERVED_SECONDS)
             freed = replace(freed.wanting(wake, ""), reserved_for=wake, reserved_until=to_text(reserved))
@@ -232,7 +250,8 @@ class Turn:
         view = self.turns.look(self.box_hash)
         if view.box.holder != self.claim_id:
             raise TurnLost
-        self.view, self.box, self.etag = view, view.box, view.etags[box_key(self.box_hash)]
+        self.view, self.etag = view, view.etags[box_key(self.box_hash)]
+        self.box = replace(view.box, **self._kept)  # type: ignore[arg-type]
         return view
 
     def _write(self, view: View, values: dict[str, str]) -> None:

@@ -21,10 +21,11 @@ from shared.errors import (
     Unreachable,
 )
 from shared.outbox.rows import WORK_FIRST, WORK_LAST
-from shared.outbox.work import OPEN, Status
+from shared.outbox.work import OPEN, Phase, Status
 from shared.ports import GraphMailbox, Row
 from shared.send.claim import Result
 from shared.send.late import Patience
+from shared.send.pace import LaterError, Pace
 from shared.send.sender import MAILBOX_WIDE, Pause, Sender
 from shared.send.storing import Held, RaceLost, Writer
 from shared.times import from_text, to_text
@@ -62,6 +63,7 @@ class Batch:
 
     writer: Writer
     patience: Patience
+    pace: Pace
     mailbox: Callable[[], GraphMailbox] | None
     sender: Callable[[GraphMailbox], Sender]
     now: Callable[[], datetime]
@@ -70,6 +72,7 @@ class Batch:
     failures: int = 0
     fault: Fault | None = None
     _stopped: bool = False
+    _smoothed: bool = False
     _lost: bool = False
     _accepted: int = 0
     _worked: int = 0
@@ -84,6 +87,8 @@ class Batch:
         with ThreadPoolExecutor(THREADS, "send") as pool:
             for page in self._pages():
                 self._page(pool, page)
+                if self._smoothed:  # what comes later in the outbox waits as well
+                    break
         self._finish(0)
         if self._lost:
             raise TurnLost
@@ -116,6 +121,9 @@ class Batch:
                 self._note(held)
             elif (sender := self._ready()) is None:
                 self._settle(held, self._end)
+            elif held.work.phase in (Phase.NONE, Phase.REFUSED) and not self.pace.take():
+                self._smoothed = True
+                self._due(self.pace.next_at())
             else:
                 under_way.add(pool.submit(self._settle, held, partial(self._advance, sender)))
         while under_way:
@@ -148,6 +156,8 @@ class Batch:
         except StorageUnavailable:
             self._stopped = True
             self._due(self.now() + AFTER_STORAGE)
+        except LaterError as later:
+            self._due(later.at)
         except RaceLost:
             self._due(self.now() + AFTER_RACE)  # whoever wrote it sees to it; this is in case of their death
 
@@ -167,7 +177,7 @@ class Batch:
             if isinstance(fault, GrantFault) or fault.code == Code.MAILBOX_ACCESS_DENIED:
                 self.suspect()
             return held
-        except (TurnLost, RaceLost, StorageUnavailable):
+        except (TurnLost, RaceLost, StorageUnavailable, LaterError):
             raise
         except Exception:
             log.exception("send.broken entry_id=%s", held.work.id)

@@ -7,13 +7,14 @@ from datetime import datetime
 
 from shared.codes import Code
 from shared.compose.message import Address, File, Outgoing
-from shared.compose.mime import Envelope, compose
+from shared.compose.mime import Envelope, compose, encoded_bytes
 from shared.connections import Connection
 from shared.errors import Fault, ItemFault, StorageError
 from shared.outbox.rows import ulid_of
 from shared.outbox.work import Work
 from shared.ports import Attachment, BlobStore, Found, GraphMailbox, GraphSending
 from shared.send.guard import Guard
+from shared.send.pace import Pace
 
 SMALL_FILE_BYTES = 2_200_000
 """
@@ -31,6 +32,7 @@ class Drafting:
     graph: GraphSending
     blobs: BlobStore
     guard: Guard
+    pace: Pace
     mailbox: GraphMailbox
     connection: Connection
 
@@ -38,13 +40,15 @@ class Drafting:
         """
         Return a new draft with everything attached; what it could not complete it removes again.
 
-        Raises `ItemFault` where the mail can never become one, and whatever Graph says.
+        Raises `ItemFault` where the mail can never become one, `LaterError` where the mailbox has had too many bytes
+        lately, and whatever Graph says.
         """
         content = self.blobs.outbox.get(work.payload)
         if content is None:
             raise ItemFault("The mail's stored content is gone, so it cannot be sent.", Code.CONTENT_EXPIRED)
         mail = Outgoing.from_bytes(content)
         composed = compose(mail, envelope(work.id, self.connection, now))
+        self.pace.upload(encoded_bytes(len(composed.mime)) + sum(file.size for file in composed.separate))
         draft = self.guard.call(lambda: self.graph.create_draft(self.mailbox, composed.mime))
         try:
             for file in composed.separate:

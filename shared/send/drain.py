@@ -18,6 +18,7 @@ from shared.send.drafting import Drafting
 from shared.send.guard import Guard
 from shared.send.late import Patience
 from shared.send.leftovers import end_leftovers
+from shared.send.pace import Pace
 from shared.send.sender import Sender
 from shared.send.storing import Writer
 from shared.times import from_text
@@ -144,13 +145,15 @@ class _Run:
         run = view.runs.get(connection.id, Run(connection.id))
         writer = Writer(drain.outbox, connection.id)
         patience = Patience(writer, connection.hold_hours)
+        pace = Pace(self.claimed.turn, connection.send_rate, self.now)
         batch = Batch(
             writer,
             patience,
+            pace,
             self._mailbox_of(connection, run),
             lambda mailbox: Sender(
                 writer,
-                Drafting(drain.graph, drain.blobs, self._guard, mailbox, connection),
+                Drafting(drain.graph, drain.blobs, self._guard, pace, mailbox, connection),
                 patience,
                 drain.periods,
                 self.now,

@@ -102,7 +102,7 @@ class Sending:
             table.failures.before = lambda method: self.killer.step(f"before {method}")
 
     def make(self, direction: Direction = Direction.OUTGOING, **fields: object) -> Connection:
-        """Add a connection to the mailbox; its token is its id."""
+        """Add a connection to the mailbox; its token is its id. It sends as fast as it can unless told otherwise."""
         made = Connection(
             id=new_connection_id(BOX),
             direction=direction,
@@ -112,6 +112,7 @@ class Sending:
             mailbox="u",
             address="box@contoso.example",
             created_at="2026-03-02T09:00:00Z",
+            send_rate=0,
         )
         made = replace(made, **fields)  # type: ignore[arg-type]
         rows = [Insert(connection_key(made.id), encode(made)), Insert(run_key(made.id), encode(Run(made.id)))]
