@@ -203,6 +203,11 @@ def works(grant: Grant) -> bool:
     return grant.usable and grant.fault is None
 
 
+def may_draft(grant: Grant) -> bool:
+    """Tell whether drafts can be made under the grant; where its roles are not known, Graph is asked."""
+    return grant.status is not GrantStatus.PARTIAL or "Mail.ReadWrite" not in grant.missing
+
+
 def probe_wait(probes: int, pace: Pace) -> timedelta:
     """Return how long after the n-th probe of something broken the next one comes."""
     return timedelta(seconds=min(FIRST_PROBE_SECONDS * 2 ** min(probes - 1, 20), LONGEST_PROBE_SECONDS, pace.verify))

@@ -21,7 +21,7 @@ from shared.errors import (
     Unreachable,
 )
 from shared.flights import Flights
-from shared.grants import REQUIRED_ROLES, Grant
+from shared.grants import REQUIRED_ROLES, Grant, may_draft
 from shared.identifiers import grant_id as grant_id_of
 from shared.ports import AccessToken, Clock, Entra, GraphMailbox, Tables, Vault, Wakeups
 from shared.proofs import OTHER_MAY_WORK, identity_of, identity_value
@@ -97,9 +97,12 @@ class Tokens:
         Raises `CredentialFault` or `GrantFault` with the sentence where its use is not allowed, `NotFound`.
         """
         standing = self._allowed(grant_id)
-        return GraphMailbox(
-            standing.credential.place.graph_root, user, lambda fresh: self.access_token(grant_id, fresh=fresh).value
-        )
+        place, drafts = standing.credential.place, may_draft(standing.grant)
+
+        def token(fresh: bool) -> str:
+            return self.access_token(grant_id, fresh=fresh).value
+
+        return GraphMailbox(place.graph_root, user, token, place.has_delta, drafts)
 
     def access_token(self, grant_id: str, *, fresh: bool = False) -> AccessToken:
         """

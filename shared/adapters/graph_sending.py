@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.adapters.graph_http import CALL_SECONDS, GraphHttp
+from shared.adapters.graph_http import CALL_SECONDS, GraphAnswer, GraphHttp
 from shared.adapters.graph_uploads import put_chunks
 from shared.adapters.graph_wire import IMMUTABLE_IDS, quoted, retry_after_seconds
 from shared.codes import Code
@@ -13,6 +13,7 @@ from shared.errors import ItemFault, Unreachable
 from shared.ports import Attachment, Found, GraphMailbox
 
 _PREFER = {"Prefer": IMMUTABLE_IDS}
+_SEND = {**_PREFER, "Content-Length": "0"}
 _FIELDS = {"$select": "id,isDraft,internetMessageId,parentFolderId"}
 # Internet headers are named properties of this set. Its names are case-sensitive in a filter, and whether Exchange
 # keeps a header's own case there is not documented.
@@ -81,14 +82,14 @@ class GraphSender:
     def send(self, mailbox: GraphMailbox, draft_id: str) -> float | None:
         """Send a draft; only a 202 is a yes, and every other 2xx may be some box between that answered."""
         path = f"messages/{quoted(draft_id)}/send"
-        headers = {**_PREFER, "Content-Length": "0"}
-        answer = self._http.request(mailbox, "POST", path, content=b"", headers=headers)
-        if answer.status != 202:
-            detail = (
-                f"Graph answered {answer.status} to a send, which means neither yes nor no. The mail is looked for."
-            )
-            raise Unreachable(detail, outcome_unknown=True)
-        return retry_after_seconds(answer.headers)
+        return _accepted(self._http.request(mailbox, "POST", path, content=b"", headers=_SEND))
+
+    def send_mail(self, mailbox: GraphMailbox, mime: bytes) -> float | None:
+        """Send MIME by ``sendMail``, which always keeps a copy of it. Source: graph-docs `user-sendmail.md`."""
+        headers = {"Content-Type": "text/plain"}
+        return _accepted(
+            self._http.request(mailbox, "POST", "sendMail", content=base64.b64encode(mime), headers=headers)
+        )
 
     def get(self, mailbox: GraphMailbox, message_id: str) -> Found | None:
         """Return the message by immutable id, or None."""
@@ -143,6 +144,14 @@ class GraphSender:
                 return found
             path, params = link, {}
         return found
+
+
+def _accepted(answer: GraphAnswer) -> float | None:
+    """Return for how long Graph asks to be left alone; raises `Unreachable` for anything that is not a 202."""
+    if answer.status != 202:
+        detail = f"Graph answered {answer.status} to a send, which means neither yes nor no."
+        raise Unreachable(detail, outcome_unknown=True)
+    return retry_after_seconds(answer.headers)
 
 
 def _found(item: Any) -> Found | None:

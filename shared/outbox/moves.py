@@ -46,8 +46,14 @@ def attempt(work: Work, draft_id: str, internet_message_id: str, now: datetime) 
     return _calling(made, "attempt", now)
 
 
+def attempt_direct(work: Work, now: datetime) -> Work:
+    """Record the intent to send without a draft, where the tenant grants none; from here on nobody may cancel."""
+    _require(work, work.status == Status.QUEUED, "attempt_direct")
+    return _calling(replace(work, direct=True), "attempt_direct", now)
+
+
 def attempt_again(work: Work, now: datetime) -> Work:
-    """Record the intent to send the same draft once more after a refusal."""
+    """Record the intent to send the same draft, or the same mail without one, once more after a refusal."""
     _require(work, work.phase == Phase.REFUSED, "attempt_again")
     return _calling(work, "attempt_again", now)
 
@@ -95,7 +101,7 @@ def fail(work: Work, fault: RecordedFault, now: datetime) -> Work:
 
 def removed(work: Work, fault: RecordedFault, now: datetime) -> Work:
     """The draft was gone at the first attempt, so nothing was sent: start over, twice at most."""
-    _require(work, work.phase == Phase.CALLING and not work.unknown, "removed")
+    _require(work, work.phase == Phase.CALLING and not work.unknown and not work.direct, "removed")
     if work.restarts >= MOST_RESTARTS:
         return _finished(replace(work, fault=fault), Status.FAILED, "fail", now, fault.code)
     fresh = replace(work, status=Status.QUEUED, phase=Phase.NONE, draft_id="", internet_message_id="", attempt=0)
@@ -105,7 +111,7 @@ def removed(work: Work, fault: RecordedFault, now: datetime) -> Work:
 
 def lost(work: Work, fault: RecordedFault | None, periods: Periods, now: datetime) -> Work:
     """The answer to the attempt is unknown (*fault*), or its worker died before it wrote one down (None)."""
-    _require(work, work.phase == Phase.CALLING, "lost")
+    _require(work, work.phase == Phase.CALLING and not work.direct, "lost")
     looking = replace(
         work,
         phase=Phase.LOOKING,
@@ -115,6 +121,17 @@ def lost(work: Work, fault: RecordedFault | None, periods: Periods, now: datetim
         next_at=to_text(now + periods.look),
     )
     return _moved(_unseen(looking), "lost" if fault else "abandoned", now, fault.code if fault else "")
+
+
+def lost_direct(work: Work, now: datetime) -> Work:
+    """The answer to an attempt without a draft is unknown: there is nothing to look for, so nobody can know."""
+    _require(work, work.phase == Phase.CALLING and work.direct, "lost_direct")
+    detail = (
+        "Whether this mail was sent cannot be known: Graph's answer was lost, and without the right Mail.ReadWrite "
+        "there is no draft to look for. Ask the recipient, then resend it if it is missing."
+    )
+    fault = RecordedFault(Code.OUTCOME_UNKNOWN.value, detail, to_text(now))
+    return _finished(replace(work, fault=fault, unknown=1), Status.OUTCOME_UNKNOWN, "lost_direct", now)
 
 
 def saw_draft(work: Work, periods: Periods, now: datetime) -> Work:

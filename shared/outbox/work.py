@@ -59,6 +59,7 @@ class Work:
     *next_at* is when it is due. *attempt* counts calls of ``/send``, *unknown* those whose answer was lost, the last at
     *unknown_at*. *seen_first* and *seen_last* are the first and last of the looks in a row that saw the draft,
     *nothing_since* the first of those in a row that found nothing. *refusal* is what stands against another attempt.
+    *direct* mails go by ``sendMail``, which leaves nothing to look for.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Work:
     seen_last: str = ""
     nothing_since: str = ""
     refusal: RecordedFault | None = None
+    direct: bool = False
     fault: RecordedFault | None = None
     finished_at: str = ""
     moves: tuple[Move, ...] = ()

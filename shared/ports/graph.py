@@ -15,6 +15,10 @@ class GraphMailbox:
     user: str
     token: Callable[[bool], str]
     """Called with True to get a fresh token after a 401."""
+    has_delta: bool = True
+    """Whether its cloud has delta queries for mail; where not, folders are listed."""
+    may_draft: bool = True
+    """Whether drafts can be made in it, which takes the role Mail.ReadWrite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,11 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A message as a delta page lists it; *size* in bytes, None where Graph did not say."""
+    """
+    A message as a page lists it; *size* in bytes, None where Graph did not say, *item_class* as Exchange names it.
+
+    A light page gives no more than id, time and whether it is a draft.
+    """
 
     id: str
     removed: bool = False
@@ -46,11 +54,26 @@ class Listed:
     internet_message_id: str = ""
     is_draft: bool = False
     size: int | None = None
+    item_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """
+    Which mail of a folder is listed: received from *since* to *until*, both included (RFC 3339, '' for open).
+
+    The first *skip* of it, oldest first, are passed over.
+    """
+
+    folder_id: str
+    since: str
+    until: str = ""
+    skip: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DeltaPage:
-    """One page; exactly one of *next_link* and *delta_link* is set."""
+    """One page; of a delta walk, exactly one of *next_link* and *delta_link* is set."""
 
     messages: list[Listed]
     next_link: str = field(default="", repr=False)
@@ -63,6 +86,14 @@ class Placed:
 
     folder_id: str
     is_read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MailCount:
+    """How many mails there are; *exact* is False where drafts had to be counted with them."""
+
+    mails: int
+    exact: bool
 
 
 class GraphDirectory(Protocol):
@@ -80,15 +111,28 @@ class GraphDirectory(Protocol):
     def folders(self, mailbox: GraphMailbox, parent: str | None = None) -> list[Folder]:
         """Return the folders below *parent*, or the top ones."""
 
+    def mail_count(self, mailbox: GraphMailbox, folder_id: str, since: str) -> "MailCount":
+        """Count the mail of a folder that was received at *since* (RFC 3339, '' for ever) or later."""
+
 
 class GraphReading(Protocol):
     """What fetch needs of Graph; every call carries ``Prefer: IdType="ImmutableId"``."""
 
-    def first_page(self, mailbox: GraphMailbox, folder_id: str, page_size: int) -> DeltaPage:
-        """Start a delta walk of one folder (changeType=created). Raises `MailboxFault`, `Throttled`, `Unreachable`."""
+    def first_page(self, mailbox: GraphMailbox, folder_id: str, page_size: int, *, light: bool = False) -> DeltaPage:
+        """
+        Start a delta walk of one folder (changeType=created), *light* for the rest of its life where that is said.
+
+        Raises `MailboxFault`, `Throttled`, `Unreachable`.
+        """
 
     def next_page(self, mailbox: GraphMailbox, link: str, page_size: int) -> DeltaPage:
         """Follow a link of the configured Graph host only. Raises `OutOfSync` where Graph forgot it."""
+
+    def list_page(self, mailbox: GraphMailbox, window: Window, page_size: int, *, light: bool = False) -> DeltaPage:
+        """List mail by the time it was received, oldest first; a *next_link* says that there is more, no more."""
+
+    def details(self, mailbox: GraphMailbox, ids: Sequence[str]) -> dict[str, "Listed | Fault"]:
+        """Return at most 20 messages as a full page lists them, by one ``$batch``, each itself or its own `Fault`."""
 
     def contents(self, mailbox: GraphMailbox, ids: Sequence[str]) -> dict[str, "bytes | Fault"]:
         """Return the MIME of at most 20 messages by one ``$batch``, each its bytes or its own `Fault`."""
@@ -145,6 +189,9 @@ class GraphSending(Protocol):
         Raises a `Fault` whose `outcome_unknown` is False only for answers that prove a refusal: connect error, 400,
         401, 403, 404, 413, 429.
         """
+
+    def send_mail(self, mailbox: GraphMailbox, mime: bytes) -> float | None:
+        """Send MIME without a draft, which cannot be looked for; answers and faults are those of `send`."""
 
     def get(self, mailbox: GraphMailbox, message_id: str) -> Found | None:
         """Return the message by immutable id, or None where it is not found."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from shared.codes import Code
 from shared.compose.message import Address, File, Outgoing
-from shared.compose.mime import Envelope, compose, encoded_bytes
+from shared.compose.mime import Composed, Envelope, compose, encoded_bytes
 from shared.connections import Connection
 from shared.errors import Fault, ItemFault, StorageError
 from shared.outbox.rows import ulid_of
@@ -43,11 +43,7 @@ class Drafting:
         Raises `ItemFault` where the mail can never become one, `LaterError` where the mailbox has had too many bytes
         lately, and whatever Graph says.
         """
-        content = self.blobs.outbox.get(work.payload)
-        if content is None:
-            raise ItemFault("The mail's stored content is gone, so it cannot be sent.", Code.CONTENT_EXPIRED)
-        mail = Outgoing.from_bytes(content)
-        composed = compose(mail, envelope(work.id, self.connection, now))
+        composed = self._composed(work, now)
         self.pace.upload(encoded_bytes(len(composed.mime)) + sum(file.size for file in composed.separate))
         draft = self.guard.call(lambda: self.graph.create_draft(self.mailbox, composed.mime))
         try:
@@ -58,12 +54,29 @@ class Drafting:
             raise
         return Found(draft.id, draft.is_draft, draft.internet_message_id or message_id(work.id, self.connection))
 
+    def whole(self, work: Work, now: datetime) -> bytes:
+        """Return the MIME of a mail that goes without a draft. Raises `ItemFault` where it does not fit into one."""
+        composed = self._composed(work, now)
+        if composed.separate:
+            detail = (
+                "The mail is too large to be sent without the right Mail.ReadWrite. Have an administrator grant it."
+            )
+            raise ItemFault(detail, Code.MESSAGE_EXCEEDS_MAILBOX_LIMIT)
+        self.pace.upload(encoded_bytes(len(composed.mime)))
+        return composed.mime
+
     def discard(self, draft_id: str) -> None:
         """Remove a draft that nobody recorded; one that stays is an orphan, which housekeeping removes."""
         try:
             self.guard.call(lambda: self.graph.delete_draft(self.mailbox, draft_id))
         except Fault:
             return
+
+    def _composed(self, work: Work, now: datetime) -> Composed:
+        content = self.blobs.outbox.get(work.payload)
+        if content is None:
+            raise ItemFault("The mail's stored content is gone, so it cannot be sent.", Code.CONTENT_EXPIRED)
+        return compose(Outgoing.from_bytes(content), envelope(work.id, self.connection, now))
 
     def _attach(self, draft_id: str, file: File) -> None:
         about = Attachment(file.name, file.content_type, file.content_id, file.inline)

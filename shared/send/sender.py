@@ -56,14 +56,14 @@ class Sender:
         """
         work = held.work
         if work.phase == Phase.CALLING:  # its worker died, or could not write down what it was told
-            return self.writer.write(held, moves.lost(work, None, self.periods, self.now()))
+            return self.writer.write(held, self._unknown(work, None))
         if work.phase == Phase.LOOKING:
             return self._look(held)
         if (late := self.patience.end(held, self.now())) is not None:
             return late
         if work.phase == Phase.REFUSED:
             self.drafting.guard.check()
-            return self._send(self.writer.write(held, moves.attempt_again(work, self.now())))
+            return self._again(held)
         return self._first(held) if work.status == Status.QUEUED else held
 
     def broken(self, held: Held) -> Held:
@@ -79,7 +79,23 @@ class Sender:
             return self.writer.write(held, moves.look_failed(work, fault, self.periods.gap + wait, self.now()))
         return held
 
+    def _again(self, held: Held) -> Held:
+        if not held.work.direct:
+            return self._send(self.writer.write(held, moves.attempt_again(held.work, self.now())))
+        return self._directly(held, moves.attempt_again)
+
+    def _directly(self, held: Held, move: Callable[[Work, datetime], Work]) -> Held:
+        try:
+            mime = self.drafting.whole(held.work, self.now())
+        except Fault as fault:
+            return self._no_draft(held, fault)
+        self.drafting.guard.check()
+        intended = self.writer.write(held, move(held.work, self.now()))
+        return self._send(intended, mime)
+
     def _first(self, held: Held) -> Held:
+        if not self.drafting.mailbox.may_draft:
+            return self._directly(held, moves.attempt_direct)
         try:
             draft = self.drafting.make(held.work, self.now())
         except Fault as fault:
@@ -103,10 +119,12 @@ class Sender:
             return self.writer.write(held, moves.postpone(held.work, recorded, wait, now))
         return self.writer.write(held, moves.fail(held.work, recorded, now))
 
-    def _send(self, held: Held) -> Held:
+    def _send(self, held: Held, mime: bytes = b"") -> Held:
         graph, mailbox = self.drafting.graph, self.drafting.mailbox
         try:
-            pause = self.drafting.guard.call(lambda: graph.send(mailbox, held.work.draft_id))
+            pause = self.drafting.guard.call(
+                lambda: graph.send_mail(mailbox, mime) if held.work.direct else graph.send(mailbox, held.work.draft_id)
+            )
         except Fault as fault:
             return self._not_sent(held, fault)
         accepted = self._accepted(held)
@@ -134,8 +152,8 @@ class Sender:
         gone = isinstance(fault, ItemFault) and fault.code == Code.MESSAGE_NOT_FOUND
         doubtful = work.unknown > 0 and (gone or isinstance(fault, MailboxFault))
         if fault.outcome_unknown or doubtful:
-            after = moves.lost(work, recorded, self.periods, now)
-        elif gone:
+            after = self._unknown(work, recorded)
+        elif gone and not work.direct:
             removed = RecordedFault(Code.DRAFT_REMOVED.value, "The draft was removed before it was sent.", to_text(now))
             after = moves.removed(work, removed, now)
         elif fault.retryable or isinstance(fault, MAILBOX_WIDE):
@@ -147,6 +165,12 @@ class Sender:
         if isinstance(fault, MAILBOX_WIDE):
             raise fault
         return written
+
+    def _unknown(self, work: Work, fault: RecordedFault | None) -> Work:
+        """Return the state after an attempt whose answer is not known, as *fault* says, or as nobody does."""
+        if work.direct:
+            return moves.lost_direct(work, self.now())
+        return moves.lost(work, fault, self.periods, self.now())
 
     def _look(self, held: Held) -> Held:
         work, drafting = held.work, self.drafting

@@ -98,6 +98,17 @@ class MemoryExchange:
 
         return self._run("send", deliver)
 
+    def send_mail(self, mailbox: GraphMailbox, mime: bytes) -> float | None:
+        """Send without a draft; the copy has an id of its own."""
+
+        def deliver() -> float | None:
+            marker = _first(_MARKER, mime)
+            self.copies[marker] += 1
+            self.mimes.append(mime)
+            return self.pause
+
+        return self._run("send_mail", deliver)
+
     def get(self, mailbox: GraphMailbox, message_id: str) -> Found | None:
         """Return a message by id."""
 

@@ -30,6 +30,7 @@ def every_move(now: datetime) -> dict[str, Callable[[Work], Work]]:
     return {
         "postpone": lambda work: moves.postpone(work, FAULT, WAIT, now),
         "attempt": lambda work: moves.attempt(work, f"draft-{now.timestamp()}", "<a@b.c>", now),
+        "attempt_direct": lambda work: moves.attempt_direct(work, now),
         "attempt_again": lambda work: moves.attempt_again(work, now),
         "repeat": lambda work: moves.repeat(work, PERIODS, now),
         "answered": lambda work: moves.answered(work, now),
@@ -38,6 +39,7 @@ def every_move(now: datetime) -> dict[str, Callable[[Work], Work]]:
         "fail": lambda work: moves.fail(work, FAULT, now),
         "removed": lambda work: moves.removed(work, FAULT, now),
         "lost": lambda work: moves.lost(work, FAULT, PERIODS, now),
+        "lost_direct": lambda work: moves.lost_direct(work, now),
         "saw_draft": lambda work: moves.saw_draft(work, PERIODS, now),
         "saw_nothing": lambda work: moves.saw_nothing(work, PERIODS, now),
         "look_failed": lambda work: moves.look_failed(work, FAULT, WAIT, now),
@@ -62,6 +64,7 @@ def legal(work: Work, now: datetime) -> set[str]:
 
 QUEUED = moves.accept("msg_1", "p", NOW, None)
 CALLING = moves.attempt(QUEUED, "draft", "<a@b.c>", NOW)
+DIRECT = moves.attempt_direct(QUEUED, NOW)
 REFUSED = moves.refused(CALLING, FAULT, WAIT, NOW)
 LOOKING = moves.lost(CALLING, FAULT, PERIODS, NOW)
 ACCEPTED = moves.answered(CALLING, NOW)
@@ -70,7 +73,10 @@ ACCEPTED = moves.answered(CALLING, NOW)
 @pytest.mark.parametrize(
     ("work", "expected"),
     [
-        (QUEUED, {"postpone", "attempt", "fail", "cancel", "abandon"}),
+        (QUEUED, {"postpone", "attempt", "attempt_direct", "fail", "cancel", "abandon"}),
+        (DIRECT, {"answered", "refused", "lost_direct", "fail", "abandon"}),
+        (moves.refused(DIRECT, FAULT, WAIT, NOW), {"answered", "attempt_again", "fail", "abandon"}),
+        (moves.lost_direct(DIRECT, NOW), set()),
         (CALLING, {"answered", "refused", "removed", "lost", "fail", "abandon"}),
         (REFUSED, {"answered", "attempt_again", "fail", "abandon"}),
         (LOOKING, {"answered", "found", "saw_draft", "saw_nothing", "look_failed", "abandon"}),
@@ -189,6 +195,8 @@ class Machine(RuleBasedStateMachine):
                 assert before.draft_id == after.draft_id
             if before.unknown:
                 assert after.draft_id == before.draft_id
+            if before.direct:
+                assert (True, "", False) == (after.direct, after.draft_id, before.unknown and after.attempt > 1)
 
     @invariant()
     def attempts_count_up(self) -> None:
