@@ -1,16 +1,30 @@
 """What requests about connections look like, and how they become what the use cases take."""
 
+from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from functions.requests import Body
+from shared.compose import recipients
 from shared.connection_admin.changes import FIXED
+from shared.connection_admin.redelivery import Asked
 from shared.connection_admin.rules import AskedAction, NewConnection
-from shared.connections import Action, Destination, Direction
+from shared.connection_admin.signing import OVERLAP_HOURS
+from shared.connections import Action, Destination, Direction, Limits
+from shared.errors import FieldFault, InvalidRequest
+from shared.notices import full_type
+from shared.times import from_text
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-_OPTIONS = ("interval_minutes", "automatic_mail", "retention_days", "hold_hours", "max_message_mb", "send_rate")
+_OPTIONS = (
+    *("interval_minutes", "automatic_mail", "retention_days", "hold_hours", "max_message_mb", "send_rate"),
+    "recipient_allow_list",
+)
+
+
+AllowedRecipient = Annotated[str, AfterValidator(recipients.allowed)]
 
 
 class AfterFetchBody(Body):
@@ -25,21 +39,44 @@ class AfterFetchBody(Body):
 
 
 class DestinationBody(Body):
-    """Where fetched mail goes."""
+    """Where fetched mail goes; *events* are the types that it gets, None for those that it has or the usual ones."""
 
     type: Literal["webhook", "queue"]
     url: Annotated[str, Field(max_length=2000)] = ""
     name: Annotated[str, Field(max_length=63)] = ""
+    events: Annotated[list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=50)] | None = None
 
     def asked(self) -> Destination:
         """Return it as the use cases take it."""
-        return Destination(self.type, self.url, self.name)
+        events = tuple(dict.fromkeys(str(full_type(name) or name) for name in self.events or ()))
+        return Destination(self.type, self.url, self.name, events=events)
+
+
+class LimitsBody(Body):
+    """How much of a mailbox an incoming connection stores; null stands for the default."""
+
+    max_message_mb: int | None = None
+    max_stored_mb_per_day: int | None = None
+
+    def asked(self) -> dict[str, int]:
+        """Return what was sent, as the use cases take it."""
+        default = asdict(Limits())
+        return {
+            name: default[name] if value is None else value
+            for name, value in self.model_dump(exclude_unset=True).items()
+        }
 
 
 class Since(Body):
     """A start at some time."""
 
     since: str
+
+
+class ContinueFrom(Body):
+    """A start where a deleted connection stopped."""
+
+    continue_from: Annotated[str, Field(max_length=100)]
 
 
 class Options(Body):
@@ -50,10 +87,12 @@ class Options(Body):
     after_fetch: AfterFetchBody | None = None
     destination: DestinationBody | None = None
     automatic_mail: Literal["deliver", "skip"] = "deliver"
+    limits: LimitsBody | None = None
     retention_days: int = 30
     hold_hours: int = 72
     max_message_mb: int = 35
     send_rate: int = 30
+    recipient_allow_list: Annotated[list[AllowedRecipient], Field(default_factory=list, max_length=500)]
 
     def given(self) -> dict[str, Any]:
         """Return those optional fields that were sent and that a connection keeps as they are."""
@@ -68,7 +107,7 @@ class CreateConnection(Options):
     mailbox: Annotated[str, Field(min_length=1, max_length=320)]
     name: Name
     folder: Annotated[str, Field(min_length=1, max_length=1000)] = "inbox"
-    start: Literal["now", "all"] | Since = "now"
+    start: Literal["now", "all"] | Since | ContinueFrom = "now"
 
     def asked(self) -> NewConnection:
         """Return it as the use case takes it."""
@@ -79,11 +118,18 @@ class CreateConnection(Options):
             name=self.name,
             enabled=self.enabled,
             folder=self.folder,
-            start=self.start.since if isinstance(self.start, Since) else self.start,
+            start=_start(self.start),
             after_fetch=self.after_fetch.asked() if self.after_fetch else AskedAction(),
             destination=self.destination.asked() if self.destination else None,
-            options=self.given(),
+            options=self.given() | ({"limits": Limits(**self.limits.asked())} if self.limits else {}),
+            continue_from=self.start.continue_from if isinstance(self.start, ContinueFrom) else "",
         )
+
+
+def _start(start: str | Since | ContinueFrom) -> str:
+    if isinstance(start, Since):
+        return start.since
+    return "now" if isinstance(start, ContinueFrom) else start
 
 
 class ChangeConnection(Options):
@@ -104,12 +150,41 @@ class ChangeConnection(Options):
             values["after_fetch"] = self.after_fetch.asked()
         elif "after_fetch" in sent:
             values["after_fetch"] = AskedAction()  # JSON Merge Patch: null takes a member away
+        if "limits" in sent:
+            values["limits"] = self.limits.asked() if self.limits else asdict(Limits())
         if "destination" in sent:
             values["destination"] = self.destination.asked() if self.destination else None
         return values
+
+
+class RedeliverBody(Body):
+    """POST connections/{id}/redeliver; *since* and *until* are bounds of when mail was stored."""
+
+    status: str
+    since: str | None = None
+    until: str | None = None
+    dry_run: bool = False
+
+    def asked(self) -> Asked:
+        """Return it as the use case takes it. Raises `InvalidRequest`."""
+        return Asked(self.status, _moment("since", self.since), _moment("until", self.until))
+
+
+class RotateSigningSecret(Body):
+    """POST connections/{id}/signing-secret/rotate."""
+
+    overlap_hours: int = OVERLAP_HOURS
 
 
 class CreateToken(Body):
     """POST connections/{id}/tokens."""
 
     scope: Literal["send", "receive"]
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    try:
+        return from_text(text) if text is not None else None
+    except ValueError:
+        message = f"{name} must be a time such as 2026-11-22T07:00:00Z"
+        raise InvalidRequest(message, [FieldFault(f"/{name}", "not_a_time", message)]) from None

@@ -19,33 +19,45 @@ from shared.adapters.queue_storage import open_wakeups
 from shared.adapters.storage_account import StorageAccount
 from shared.adapters.table_storage import open_tables
 from shared.adapters.upload_links import StorageUploadLinks
-from shared.adapters.webhooks import GuardedWebhooks, signature
+from shared.adapters.webhooks import GuardedWebhooks, signature, verified
 from shared.audit import Audit
 from shared.audit_log import AuditLog
 from shared.connection_admin.changes import ConnectionChanges
 from shared.connection_admin.creation import ConnectionCreation
 from shared.connection_admin.lists import ConnectionLists
+from shared.connection_admin.redelivery import Redeliveries
+from shared.connection_admin.signing import SecretRotation
 from shared.connection_admin.tokens import ConnectionTokens
+from shared.connection_admin.trial import DestinationTrial
+from shared.connections import Back
 from shared.consent.links import ConsentLinks
 from shared.consent.sign_in import SigningIn
 from shared.consent.trip import Consent
 from shared.credential_admin import CredentialAdmin
 from shared.credential_upkeep import CredentialUpkeep
+from shared.deliver.notices import LONGEST_BACK, Notices
 from shared.deliver.run import Deliver
+from shared.deliver.telling import Alerts, Telling
 from shared.erasing import Erasing
+from shared.erasure import Erasure
 from shared.events import EventMaker
-from shared.fetch.run import Fetch
+from shared.fetch.run import Fetch, FetchLimits
 from shared.grant_admin import GrantAdmin
 from shared.grant_checks import GrantChecks
 from shared.grants import Pace
 from shared.health import Health
+from shared.hooks.hooks import Hooks
+from shared.hooks.templates import MailTemplates
+from shared.keeping.run import Keep
 from shared.mailbox_probe import MailboxProbe
 from shared.outbox.work import Periods
 from shared.poison import Poison
 from shared.purge import Purge
 from shared.received import Received
+from shared.refetching import Refetching
 from shared.registry import Registry
 from shared.resuming import Resuming
+from shared.run_lists import RunLists
 from shared.send.accept import Accept, DueRows
 from shared.send.drain import Drain
 from shared.send.entries import Entries
@@ -70,6 +82,9 @@ class Services:
     credential_upkeep: CredentialUpkeep
     grants: GrantAdmin
     purge: Purge
+    keep: Keep
+    erasure: Erasure
+    run_lists: RunLists
     grant_checks: GrantChecks
     consent: Consent
     consent_links: ConsentLinks
@@ -77,16 +92,23 @@ class Services:
     connection_changes: ConnectionChanges
     connection_lists: ConnectionLists
     connection_tokens: ConnectionTokens
+    destination_trial: DestinationTrial
+    secret_rotation: SecretRotation
+    redeliveries: Redeliveries
     signing: Signing
     fetch: Fetch
     deliver: Deliver
+    notices: Notices
     accept: Accept
     drain: Drain
     entries: Entries
     received: Received
+    refetching: Refetching
     uploads: Uploads
     tick: Tick
     poison: Poison
+    mail_templates: MailTemplates
+    hooks: Hooks
     health: Health
 
 
@@ -106,7 +128,10 @@ def compose(settings: Settings) -> Services:
     events, retries = EventMaker(settings.public_base_url, signing.link_key), settings.delivery_retry_seconds
     probe, resuming = MailboxProbe(tables, directory), Resuming(tables, wakeups)
     turns = Turns(tables.connections, settings.turn_lease_seconds)
-    webhooks = GuardedWebhooks(settings.delivery_allow, settings.public_base_url)
+    webhooks = GuardedWebhooks(settings.delivery_allow, settings.public_base_url, proxy=settings.delivery_proxy)
+    alerts = Alerts(settings.alert_webhook, settings.alert_webhook_secret)
+    telling = Telling(wakeups, webhooks, signing, signature, alerts, now_utc)
+    templates = MailTemplates(tables, audit, now_utc)
     upload_links = StorageUploadLinks(blob_service(StorageAccount.of(settings, credential)))
     uploads = Uploads(tables.outbox, upload_links, now_utc)
     changes = ConnectionChanges(tables, tokens, directory, webhooks, wakeups, audit, now_utc)
@@ -119,6 +144,9 @@ def compose(settings: Settings) -> Services:
         credential_upkeep=CredentialUpkeep(Registry(tables), vault, audit),
         grants=GrantAdmin(tables, tokens, audit, now_utc),
         purge=Purge(tables, Erasing(tables, blobs), wakeups, discard, tokens, audit, now_utc),
+        keep=Keep(tables, blobs, Erasing(tables, blobs), wakeups),
+        erasure=Erasure(tables, blobs.received),
+        run_lists=RunLists(tables, now_utc),
         grant_checks=GrantChecks(Registry(tables), tokens, probe, resuming, audit, now_utc, _pace(settings)),
         consent=Consent(tables, wakeups, signing_in, audit, settings, now_utc),
         consent_links=ConsentLinks(tables, entra, audit, settings, now_utc),
@@ -126,22 +154,33 @@ def compose(settings: Settings) -> Services:
         connection_changes=changes,
         connection_lists=ConnectionLists(tables, tokens, directory, sending),
         connection_tokens=ConnectionTokens(tables, audit, now_utc),
+        destination_trial=DestinationTrial(tables, webhooks, wakeups, signing, signature, events, audit, now_utc),
+        secret_rotation=SecretRotation(tables, signing, wakeups, audit),
+        redeliveries=Redeliveries(tables, wakeups, audit),
         signing=signing,
-        fetch=Fetch(tables, blobs, wakeups, turns, tokens, HttpGraphReading(graph)),
+        fetch=Fetch(tables, blobs, wakeups, turns, tokens, HttpGraphReading(graph), _limits(settings)),
         deliver=Deliver(tables, blobs, wakeups, turns, webhooks, signing, signature, events, retries, now_utc),
+        notices=Notices(tables, wakeups, telling, settings.public_base_url, Back(retries, LONGEST_BACK)),
         accept=Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc),
-        drain=Drain(turns, tables.outbox, blobs, wakeups, tokens, sending, _periods(settings)),
+        drain=Drain(turns, tables.outbox, blobs, wakeups, tokens, sending, _periods(settings), runs=tables.log),
         entries=Entries(tables.outbox, now_utc),
         received=Received(tables, blobs.received, wakeups, signing.link_key, settings.public_base_url, now_utc),
+        refetching=Refetching(tables, wakeups),
         uploads=uploads,
         tick=Tick(tables, wakeups, now_utc),
         poison=Poison(tables, now_utc),
+        mail_templates=templates,
+        hooks=Hooks(tables, templates, vault, signing, verified, audit, now_utc),
         health=Health(tables, wakeups, vault, now_utc),
     )
 
 
 def _pace(settings: Settings) -> Pace:
     return Pace(settings.consent_recheck_seconds, settings.verify_seconds)
+
+
+def _limits(settings: Settings) -> FetchLimits:
+    return FetchLimits(sweep_seconds=settings.sweep_seconds)
 
 
 def _periods(settings: Settings) -> Periods:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 
 from shared.errors import RecordedFault
 from shared.identifiers import box_of, shard_of
@@ -46,17 +47,41 @@ class AfterFetch:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where fetched mail goes: ``webhook`` with *url*, or ``queue`` with *name* (prefix ``out-``)."""
+    """
+    Where fetched mail goes: ``webhook`` with *url*, or ``queue`` with *name* (prefix ``out-``).
+
+    *signing_superseded* says until when the secrets before *signing_version* sign too, the latest last. *events* are
+    the types it asked for, none for the usual ones.
+    """
 
     type: str
     url: str = ""
     name: str = ""
     signing_version: int = 1
+    signing_rotated_at: str = ""
+    signing_superseded: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    How much of a mailbox an incoming connection stores; what is beyond stays in the mailbox, its receipt says so.
+
+    Exchange Online takes messages of up to 150 MB; as MIME they may be larger.
+    """
+
+    max_message_mb: int = 250
+    max_stored_mb_per_day: int = 10_240
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The configuration row, written by the API only. *mailbox* is an object id; address and name are labels."""
+    """
+    The configuration row, written by the API only. *mailbox* is an object id; address and name are labels.
+
+    *continues* names the deleted connections that it goes on for, the first one first: what they took is not taken.
+    """
 
     id: str
     direction: Direction
@@ -80,6 +105,9 @@ class Connection:
     hold_hours: int = 72
     max_message_mb: int = 35
     send_rate: int = 30
+    recipient_allow_list: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    continues: tuple[str, ...] = ()
 
     @property
     def shard(self) -> str:
@@ -101,7 +129,11 @@ class Run:
     invocation ('' when none). For incoming connections *cursor* is the committed delta link ('' before the first walk),
     *walk* the next link between back-to-back runs of one walk, *since* the time before which a walk takes nothing.
     *pending* tells that work of earlier runs (after_fetch, fetch again) stands in rows, *recheck* that the next pages
-    may list what is stored already.
+    may list what is stored already, *unsettled* that what the connection before left open is still to be sorted.
+    *resync* tells that a folder that was followed before is walked anew, *light* that delta names no more than ids.
+    *sweep_from* is where the sweep goes on ('' when none is under way), *swept_at* when the last one ended, *swept* how
+    many mails sweeps found, *holes* how many messages Graph would not even name, *alarmed* that it was said that the
+    connection has failed. *stored_bytes* came on *stored_day* (of storage's time), for the connection's limits.
     """
 
     connection_id: str
@@ -122,11 +154,64 @@ class Run:
     taken: int = 0
     pending: bool = False
     recheck: bool = False
+    unsettled: bool = False
+    resync: bool = False
+    light: bool = False
+    sweep_from: str = field(default="", repr=False)
+    swept_at: str = ""
+    swept: int = 0
+    holes: int = 0
+    alarmed: bool = False
+    stored_day: str = ""
+    stored_bytes: int = 0
+
+
+class Selectable(Protocol):
+    """What of a receipt decides whether it is redelivered."""
+
+    @property
+    def status(self) -> str:
+        """What became of the message."""
+
+    @property
+    def stored_at(self) -> str:
+        """When it was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redelivery:
+    """
+    A person's wish to have mail of *status*, stored from *since* until *until* ('' for no bound), delivered once more.
+
+    It is worked off receipt row by receipt row; *cursor* is the key of the last one that was looked at. *selected*
+    were put in line, *without_content* have nothing left to deliver.
+    """
+
+    id: str
+    status: str
+    since: str
+    until: str
+    asked_at: str
+    cursor: str = ""
+    selected: int = 0
+    without_content: int = 0
+    finished_at: str = ""
+
+    def takes(self, receipt: "Selectable") -> bool:
+        """Tell whether a receipt is among those that are asked for."""
+        ended = bool(self.until) and receipt.stored_at >= self.until
+        # By whole seconds, as storage tells them: what comes later is delivered anyhow.
+        known = receipt.stored_at[:19] <= self.asked_at[:19]
+        return known and not ended and receipt.status == self.status and receipt.stored_at >= self.since
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The delivery row of an incoming connection: who delivers, and how its destination fares."""
+    """
+    The delivery row of an incoming connection: who delivers, and how its destination fares.
+
+    *backlog* tells that everything goes out now, whatever the waits of single mails.
+    """
 
     connection_id: str
     seq: int = 0
@@ -140,6 +225,8 @@ class Delivery:
     disabled: bool = False
     fault: RecordedFault | None = None
     delivered: int = 0
+    backlog: bool = False
+    redelivery: Redelivery | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import httpx
 import standardwebhooks
 
 from shared.adapters.graph_wire import retry_after_seconds
-from shared.adapters.http_client import PoolTransport, client_over, deadline_after, pool
+from shared.adapters.http_client import PoolTransport, client_over, deadline_after, pool, proxied
 from shared.codes import Code
 from shared.errors import Fault
 from shared.ports import Answer
@@ -83,7 +83,7 @@ class GuardedWebhooks:
     Posts to destinations. *allowed* are host and port pairs that may also be plain http and not public.
 
     *own_url* is our own address, which is never called. No proxy of the environment is used: it would resolve the name
-    itself, and the check would be void.
+    itself, and the check would be void. A *proxy* that is given takes over the check of addresses, and nothing else.
     """
 
     def __init__(
@@ -92,11 +92,13 @@ class GuardedWebhooks:
         own_url: str,
         resolve: Resolve | None = None,
         backend: httpcore.NetworkBackend | None = None,
+        proxy: str = "",
     ) -> None:
         self._allowed = frozenset(allowed)
         self._own = _host_port(urlsplit(own_url))
-        guarded = GuardedBackend(self._allowed, resolve or _system_addresses, backend or httpcore.SyncBackend())
-        connections = pool(httpx.create_ssl_context(), guarded)
+        inner, tls = backend or httpcore.SyncBackend(), httpx.create_ssl_context()
+        guarded = GuardedBackend(self._allowed, resolve or _system_addresses, inner)
+        connections = proxied(proxy, tls, inner) if proxy else pool(tls, guarded)
         self._client = client_over(PoolTransport(lambda _host: connections, [connections]))
         self._client.timeout = httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS)
 
@@ -162,6 +164,15 @@ def signature(secret: str, webhook_id: str, at: datetime, body: bytes) -> dict[s
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": signed,
     }
+
+
+def verified(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
+    """Tell whether *body* bears a signature of Standard Webhooks by *secret* that is at most five minutes old."""
+    try:
+        standardwebhooks.Webhook(secret).verify(body, dict(headers), json_parse=False)
+    except (standardwebhooks.WebhookVerificationError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def is_public(address: str) -> bool:

@@ -51,6 +51,8 @@ class Outgoing:
     files: tuple[File, ...] = ()
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
+    automatic: bool = False
+    """Whether a machine wrote it, so that no machine should answer."""
 
     @property
     def recipients(self) -> tuple[Address, ...]:
@@ -80,6 +82,7 @@ class Outgoing:
             files=tuple(_file(item) for item in data.get("files", ())),
             in_reply_to=data.get("in_reply_to", ""),
             references=tuple(data.get("references", ())),
+            automatic=data.get("automatic", False),
         )
 
     def with_files(self, files: tuple[File, ...]) -> "Outgoing":
@@ -102,6 +105,7 @@ def _plain(mail: Outgoing) -> dict[str, Any]:
         "files": [_plain_file(file) for file in mail.files],
         "in_reply_to": mail.in_reply_to,
         "references": mail.references,
+        "automatic": mail.automatic,
     }
 
 

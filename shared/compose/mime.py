@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from shared.compose import words
 from shared.compose.message import Address, File, Outgoing
+from shared.identifiers import split_entry_id
 
 MIME_BYTES = 2_900_000
 """What a Graph request of 4 MB carries once the MIME is in base64 (Outlook's request limit)."""
@@ -98,6 +99,10 @@ def _head(mail: Outgoing, envelope: Envelope) -> Iterator[str]:
         yield words.header("Importance", mail.importance.capitalize())
     for name, value in mail.headers:
         yield words.header(name, words.unstructured(value, len(name)))
+    if mail.automatic:
+        yield words.header("Auto-Submitted", "auto-generated")  # RFC 3834; Exchange heeds the other one
+        yield words.header("X-Auto-Response-Suppress", "All")
+        yield words.header("X-Mailgrant-Connection", (split_entry_id(envelope.entry_id) or ("unknown",))[0])
     yield words.header(MARKER, envelope.entry_id)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from shared.audit import Audit
 from shared.codes import Code
 from shared.connection_admin.folders import refuse_taken_folder, resolve_action
-from shared.connection_admin.incoming import Consequences, consequences, due_now
+from shared.connection_admin.incoming import Consequences, change_told, consequences, due_now
 from shared.connection_admin.rules import AskedAction, action_faults, destination_faults, out_of_range, wrong_direction
 from shared.connection_rows import (
     Found,
@@ -30,6 +30,7 @@ from shared.errors import (
     RowExists,
     RowMissing,
 )
+from shared.keep_rows import deleted, keep_key
 from shared.outbox.rows import GATE_KEY
 from shared.ports import ANY, Clock, Delete, GraphDirectory, Operation, Tables, Update, Upsert, Wakeups, Webhooks
 from shared.refusals import refuse_if
@@ -40,7 +41,12 @@ from shared.tokens import Tokens
 from shared.waking import wake
 
 FIXED = ("direction", "grant_id", "mailbox", "folder", "start")
-_WORK = (("receipts", "wd|", "wd~", "undelivered mails"), ("outbox", "w|", "w~", "open sends"))
+_WORK = (
+    ("receipts", "wd|", "wd~", "undelivered mails"),
+    ("receipts", "wf|", "wf~", "mails still to be fetched again"),
+    ("receipts", "wa|", "wa~", "mails still to be marked or moved"),
+    ("outbox", "w|", "w~", "open sends"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class ConnectionChanges:
             found = find(self.tables, connection_id)
             if if_match is not None and if_match != found.connection.version:
                 raise PreconditionFailed("The connection has changed since. Read it again and repeat the change.")
-            after = replace(found.connection, **values, version=found.connection.version + 1)
+            after = replace(found.connection, **_kept(found, values), version=found.connection.version + 1)
             refuse_taken_folder(after, found.rows)
             if self._written(found, after, values):
                 self.audit.write(
@@ -108,9 +114,10 @@ class ConnectionChanges:
 
     def delete(self, connection_id: str, *, discard: bool = False) -> None:
         """
-        Remove the connection; a tombstone keeps mailbox, folder and cursor. No error where it is gone.
+        Remove the connection; a tombstone keeps mailbox, folder and cursor, and its housekeeping purges what it kept.
 
-        Raises `Conflict` (work_pending) with counts while mail is undelivered or sends are open, unless *discard*.
+        No error where it is gone. Raises `Conflict` (work_pending) with counts while mail is undelivered or not yet
+        marked, or sends are open, unless *discard*: mail that is given up is not fetched again.
         """
         while True:
             try:
@@ -122,7 +129,7 @@ class ConnectionChanges:
             outgoing = found.connection.direction is Direction.OUTGOING
             if outgoing:
                 self._close(connection_id, discard=discard)
-            if self._removed(found):
+            if self._removed(found, discard=discard):
                 if outgoing:
                     wake(self.wakeups, Wakeup(SEND, connection_id, due=_woken_by(found).key))
                 leave_grant(self.tables, connection_id, found.connection.grant_id)
@@ -154,29 +161,32 @@ class ConnectionChanges:
     def _written(self, found: Found, after: Connection, values: Mapping[str, Any]) -> bool:
         """Write config and run at once; the run row's new etag makes a running fetch's commit fail."""
         if after.direction is Direction.INCOMING:
-            changed = consequences(found, after, destination="destination" in values)
+            changed = consequences(found, after, destination="destination" in values, enabled="enabled" in values)
         else:
             changed = _of_outgoing(found, after)
         config = Update(connection_key(after.id), encode(after), found.etag(connection_key(after.id)))
-        operations = [fence(after.box, found.rows), config, *changed.operations]
+        told = change_told(found, after, values)
+        operations = [fence(after.box, found.rows), config, *changed.operations, *told.operations]
         if not self._committed(after, operations, changed.ended):
             return False
-        self._wake(changed.wakeups)
+        self._wake([*changed.wakeups, *told.wakeups])
         return True
 
     def _wake(self, wakeups: Sequence[Wakeup]) -> None:
         for wakeup in wakeups:
             wake(self.wakeups, wakeup)
 
-    def _removed(self, found: Found) -> bool:
+    def _removed(self, found: Found, *, discard: bool) -> bool:
         connection = found.connection
         run, delivery = run_key(connection.id), delivery_key(connection.id)
-        stone = tombstone(found, self.clock())
+        stone = tombstone(found, discarded=discard)
+        kept = self.tables.connections.get(connection.shard, keep_key(connection.id))
         operations: list[Operation] = [
             fence(connection.box, found.rows),
             Upsert(tombstone_key(connection.id), encode(stone)),
             Delete(connection_key(connection.id), found.etag(connection_key(connection.id))),
             Delete(run, found.etag(run)),
+            *deleted(kept, connection.id, found.storage_time),
         ]
         dues = [found.run.due]
         if found.delivery is not None:
@@ -186,10 +196,12 @@ class ConnectionChanges:
             last = _woken_by(found)
             operations.append(Upsert(last.key, last.values))
             dues = [due for due in dues if due != last.key]
+        dues.append(str(kept.values.get("due", "")) if kept else "")
         operations += [
             Delete(key, ANY)
             for key, row in found.rows.items()
-            if key.startswith(f"b|{connection.box}|tok|") and row.values.get("connection_id") == connection.id
+            if key.startswith((f"b|{connection.box}|tok|", f"b|{connection.box}|hook|"))
+            and row.values.get("connection_id") == connection.id
         ]
         return self._committed(connection, operations, [due for due in dues if due])
 
@@ -234,6 +246,19 @@ def _of_outgoing(found: Found, after: Connection) -> Consequences:
 def _woken_by(found: Found) -> DueRow:
     """Return the due row, due now, that speaks of no state of the run: who it wakes looks for himself."""
     return DueRow(found.storage_time, SEND, found.connection.id)
+
+
+def _kept(found: Found, values: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return *values* with what they leave as it is: limits that are not named, a new destination's secrets and events.
+    """
+    if "limits" in values:
+        values = {**values, "limits": replace(found.connection.limits, **values["limits"])}
+    new, old = values.get("destination"), found.connection.destination
+    if new is None or old is None:
+        return dict(values)
+    kept = {name: getattr(old, name) for name in ("signing_version", "signing_rotated_at", "signing_superseded")}
+    return {**values, "destination": replace(new, **kept, events=new.events or old.events)}
 
 
 def refuse_fixed(changes: Mapping[str, Any]) -> None:

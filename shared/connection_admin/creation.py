@@ -7,7 +7,8 @@ from typing import Any
 
 from shared.audit import Audit
 from shared.connection_admin.folders import refuse_taken_folder, resolve_action, resolve_folder
-from shared.connection_admin.rules import START_ALL, START_NOW, NewConnection, faults_of
+from shared.connection_admin.heirs import Heir, first_run, heir_of
+from shared.connection_admin.rules import START_NOW, NewConnection, faults_of, not_previewed
 from shared.connection_rows import fence, join_grant, leave_grant
 from shared.connections import (
     Connection,
@@ -29,16 +30,25 @@ from shared.errors import (
     RowExists,
 )
 from shared.identifiers import box_hash, new_connection_id
+from shared.keep_rows import first_keeping
 from shared.outbox.rows import GATE_KEY
-from shared.ports import Clock, GraphDirectory, Insert, Operation, Tables, Upsert, Wakeups, Webhooks
+from shared.ports import Clock, GraphDirectory, Insert, MailCount, Operation, Tables, Upsert, Wakeups, Webhooks
 from shared.refusals import refuse_if
 from shared.registry import Registry
 from shared.rows import encode
 from shared.schedule import FETCH, DueRow, Wakeup
-from shared.times import from_text, to_text
+from shared.times import to_text
 from shared.tokens import Tokens
 from shared.turns import Box
 from shared.waking import wake
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """How many mails a new connection would take, received at *since* (RFC 3339, '' for ever) or later."""
+
+    count: MailCount
+    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +75,29 @@ class ConnectionCreation:
         if connection.direction is Direction.OUTGOING:
             self.tables.outbox.commit(connection.id, [Upsert(GATE_KEY, {"open": True})])
         try:
-            self._insert(connection)
-        except Conflict:
+            connection = self._insert(connection, asked.continue_from)
+        except (Conflict, InvalidRequest):
             leave_grant(self.tables, connection.id, connection.grant_id)
             raise
         self.audit.write("connection.create", "done", connection_id=connection.id, grant_id=connection.grant_id)
         return connection
+
+    def preview(self, asked: NewConnection, fields: Mapping[str, Any]) -> Preview:
+        """
+        Return how much mail the connection would take at its start, and make nothing.
+
+        Raises as `create` does.
+        """
+        refuse_if([*faults_of(asked, fields, self.webhooks), *not_previewed(asked)])
+        connection = self._resolved(asked)
+        box, shard = connection.box, connection.shard
+        read = self.tables.connections.read(shard, f"b|{box}|", f"b|{box}~")
+        refuse_taken_folder(connection, {row.key: row for row in read.rows})
+        since = first_run(connection, read.storage_time).since
+        if connection.start == START_NOW:
+            return Preview(MailCount(0, exact=True), since)
+        mailbox = self.tokens.graph_mailbox(connection.grant_id, connection.mailbox)
+        return Preview(self.directory.mail_count(mailbox, connection.folder_id, since), since)
 
     def _resolved(self, asked: NewConnection) -> Connection:
         """Return the connection with mailbox and folders as Graph knows them; ids for good, names as labels."""
@@ -80,9 +107,6 @@ class ConnectionCreation:
         except NotFound as error:
             raise InvalidRequest(error.detail, [FieldFault("/grant_id", "not_found", error.detail)]) from None
         credential = registry.credential(grant.credential_id).record
-        if asked.direction is Direction.INCOMING and not credential.place.has_delta:
-            message = f"mail cannot be fetched from the cloud {credential.cloud} yet: its Graph has no delta query"
-            refuse_if([FieldFault("/direction", "not_in_this_cloud", message)])
         mailbox = self.tokens.graph_mailbox(grant.id, asked.mailbox)
         try:
             person = self.directory.person(mailbox)
@@ -120,7 +144,7 @@ class ConnectionCreation:
             destination=asked.destination,
         )
 
-    def _insert(self, connection: Connection) -> None:
+    def _insert(self, connection: Connection, continue_from: str) -> Connection:
         """Make all rows in one transaction, fenced against other changes to the mailbox's connections."""
         box, shard = connection.box, connection.shard
         while True:
@@ -128,7 +152,11 @@ class ConnectionCreation:
             rows = {row.key: row for row in read.rows}
             refuse_taken_folder(connection, rows)
             now = read.storage_time
-            operations = [fence(box, rows), *_rows_of(connection, now)]
+            heir = Heir(connection, first_run(connection, now))
+            if continue_from:
+                heir = heir_of(connection, continue_from, rows)
+            connection = heir.connection
+            operations = [fence(box, rows), *_rows_of(heir, now), *first_keeping(connection, now)]
             if box_key(box) not in rows:
                 operations.append(Insert(box_key(box), encode(Box())))
             try:
@@ -138,24 +166,18 @@ class ConnectionCreation:
             if connection.direction is Direction.INCOMING and connection.enabled:
                 due = DueRow(now, FETCH, connection.id)
                 wake(self.wakeups, Wakeup(FETCH, connection.id, 0, due.key))
-            return
+            return connection
 
 
-def _rows_of(connection: Connection, now: datetime) -> list[Operation]:
+def _rows_of(heir: Heir, now: datetime) -> list[Operation]:
+    connection, run = heir.connection, heir.run
     config = Insert(connection_key(connection.id), encode(connection))
     if connection.direction is Direction.OUTGOING:
         return [config, Insert(run_key(connection.id), encode(Run(connection.id)))]
     delivery = Insert(delivery_key(connection.id), encode(Delivery(connection.id)))
-    run = Run(connection.id, since=_since(connection, now))
+    rows: list[Operation] = [config, delivery, *heir.operations]
     if not connection.enabled:  # it is due once it is enabled
-        return [config, Insert(run_key(connection.id), encode(run)), delivery]
+        return [*rows, Insert(run_key(connection.id), encode(run))]
     due = DueRow(now, FETCH, connection.id)
     run = replace(run, next_at=to_text(now), due=due.key)
-    return [config, Insert(run_key(connection.id), encode(run)), delivery, due.insert()]
-
-
-def _since(connection: Connection, now: datetime) -> str:
-    """Return the time before which nothing is taken, '' where everything is; *now* is storage's, not the host's."""
-    if connection.start == START_ALL:
-        return ""
-    return to_text(now) if connection.start == START_NOW else to_text(from_text(connection.start))
+    return [*rows, Insert(run_key(connection.id), encode(run)), due.insert()]

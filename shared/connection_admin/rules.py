@@ -1,7 +1,7 @@
 """What is wrong with a connection that a person asks for, each fault named; nothing here calls anyone."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from shared.codes import Code
 from shared.connections import Action, Destination, Direction
 from shared.errors import FieldFault
+from shared.notices import SUBSCRIBABLE, EventType
 from shared.ports import Webhooks
 from shared.times import from_text
 
@@ -22,8 +23,9 @@ INCOMING_ONLY = (
     "destination",
     "retention_days",
     "automatic_mail",
+    "limits",
 )
-OUTGOING_ONLY = ("hold_hours", "max_message_mb", "send_rate")
+OUTGOING_ONLY = ("hold_hours", "max_message_mb", "send_rate", "recipient_allow_list")
 _RANGES = {
     "interval_minutes": (1, 60),
     "retention_days": (1, 3650),
@@ -31,6 +33,7 @@ _RANGES = {
     "max_message_mb": (1, 150),
     "send_rate": (0, 10_000),
 }
+_LIMITS = {"max_message_mb": (1, 1024), "max_stored_mb_per_day": (1, 10_485_760)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class NewConnection:
     """
     What a person asks for. *mailbox* is an address or object id; *folder* an id, well-known name or path.
 
+    *continue_from* is the id of a deleted connection to go on for; *start* counts only without it.
     *options* are those optional fields of `Connection` that were given, such as ``retention_days``.
     """
 
@@ -59,6 +63,7 @@ class NewConnection:
     after_fetch: AskedAction = AskedAction()
     destination: Destination | None = None
     options: Mapping[str, Any] = MappingProxyType({})
+    continue_from: str = ""
 
 
 def faults_of(asked: NewConnection, fields: Mapping[str, Any], webhooks: Webhooks) -> list[FieldFault]:
@@ -76,6 +81,16 @@ def faults_of(asked: NewConnection, fields: Mapping[str, Any], webhooks: Webhook
     return faults
 
 
+def not_previewed(asked: NewConnection) -> Iterator[FieldFault]:
+    """Yield why it cannot be said beforehand how much mail a connection would take."""
+    if asked.direction is not Direction.INCOMING:
+        message = "an outgoing connection takes no mail; create it without dry_run"
+        yield FieldFault("/direction", "not_previewed", message)
+    if asked.continue_from:
+        message = "what the deleted connection left is not known beforehand; create the connection without dry_run"
+        yield FieldFault("/start/continue_from", "not_previewed", message)
+
+
 def wrong_direction(direction: Direction, fields: Mapping[str, Any]) -> Iterator[FieldFault]:
     """Yield a fault for each field that connections of the other direction have."""
     foreign = OUTGOING_ONLY if direction is Direction.INCOMING else INCOMING_ONLY
@@ -89,6 +104,10 @@ def out_of_range(fields: Mapping[str, Any]) -> Iterator[FieldFault]:
     for name, (least, most) in _RANGES.items():
         if name in fields and not least <= fields[name] <= most:
             yield FieldFault(f"/{name}", "out_of_range", f"{name} must be from {least} to {most}")
+    limits = fields.get("limits") or {}
+    for name, (least, most) in _LIMITS.items():
+        if limits.get(name) is not None and not least <= limits[name] <= most:
+            yield FieldFault(f"/limits/{name}", "out_of_range", f"{name} must be from {least} to {most}")
 
 
 def action_faults(asked: AskedAction) -> Iterator[FieldFault]:
@@ -101,6 +120,7 @@ def action_faults(asked: AskedAction) -> Iterator[FieldFault]:
 
 def destination_faults(destination: Destination, webhooks: Webhooks) -> Iterator[FieldFault]:
     """Yield what is wrong with a destination; makes no call."""
+    yield from _event_faults(destination.events)
     if destination.type == "webhook":
         if destination.name:
             yield FieldFault("/destination/name", "not_used", "a webhook takes url, not name")
@@ -117,11 +137,22 @@ def destination_faults(destination: Destination, webhooks: Webhooks) -> Iterator
             yield FieldFault("/destination/name", "not_a_queue_name", message)
 
 
+def _event_faults(events: Sequence[str]) -> Iterator[FieldFault]:
+    for number, name in enumerate(events):
+        if name not in SUBSCRIBABLE:
+            known = ", ".join(item.value for item in SUBSCRIBABLE)
+            message = f"a destination can get {known}; what concerns no single connection goes to ALERT_WEBHOOK"
+            yield FieldFault(f"/destination/events/{number}", "not_an_event", message)
+    if events and EventType.MESSAGE_RECEIVED not in events:
+        message = f"events must hold {EventType.MESSAGE_RECEIVED.value}: a destination gets the mail in any case"
+        yield FieldFault("/destination/events", "missing", message)
+
+
 def _start_faults(start: str) -> Iterator[FieldFault]:
     if start in (START_NOW, START_ALL):
         return
     try:
         from_text(start)
     except ValueError:
-        message = 'start must be "now", "all" or {"since": a time such as 2026-01-31T00:00:00Z}'
+        message = 'start must be "now", "all", {"since": a time such as 2026-01-31T00:00:00Z}'
         yield FieldFault("/start", "not_a_start", message)

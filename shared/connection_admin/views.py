@@ -3,8 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from shared.connections import Connection, Delivery, Direction, Run, Status
+from shared.connections import Connection, Delivery, Destination, Direction, Redelivery, Run, Status
 from shared.errors import Fault, RecordedFault
+from shared.notices import wanted
 
 MODE = "microsoft_graph_oauth2"
 
@@ -36,7 +37,7 @@ def effective(shown: Shown) -> Effective:
     if shown.standing is not None:
         return Effective(Status.WAITING, shown.standing.recorded(""))
     if run.stopped:
-        return Effective(Status.STOPPED, run.fault)
+        return Effective(Status.STOPPED, run.fault, run.next_at)
     if delivery is not None and delivery.disabled:
         return Effective(Status.STOPPED, delivery.fault)
     if run.failures and run.fault is not None:
@@ -75,25 +76,70 @@ def fault_view(fault: RecordedFault | None) -> dict[str, Any] | None:
     return {**asdict(fault), "at": fault.at or None}
 
 
+def destination_view(destination: Destination, delivery: Delivery | None) -> dict[str, Any]:
+    """Return a destination and how it fares as answers show them."""
+    hidden = ("signing_version", "signing_rotated_at", "signing_superseded", "events")
+    shown = {name: value for name, value in asdict(destination).items() if value and name not in hidden}
+    fares = delivery or Delivery("")
+    shown |= {
+        "events": list(wanted(destination.events)),
+        "status": "disabled" if fares.disabled else "paused" if fares.paused else "active",
+        "failing_since": fares.failing_since or None,
+        "fault": fault_view(fares.fault),
+    }
+    if destination.type == "webhook":
+        shown |= {
+            "signing_version": destination.signing_version,
+            "signing_secret_rotated_at": destination.signing_rotated_at or None,
+            "signing_overlap_until": max(destination.signing_superseded, default=None),
+        }
+    return shown
+
+
+def redelivery_view(redelivery: Redelivery) -> dict[str, Any]:
+    """Return a redelivery as answers show it; *selected* counts what was put in line so far."""
+    return {
+        "id": redelivery.id,
+        "status": redelivery.status,
+        "since": redelivery.since or None,
+        "until": redelivery.until or None,
+        "started_at": redelivery.asked_at,
+        "finished_at": redelivery.finished_at or None,
+        "selected": redelivery.selected,
+        "without_content": redelivery.without_content,
+    }
+
+
 def _incoming(shown: Shown) -> dict[str, Any]:
     connection, destination, delivery = shown.connection, shown.connection.destination, shown.delivery
     return {
         "folder": {"id": connection.folder_id, "name": connection.folder_name},
         "interval_minutes": connection.interval_minutes,
-        "start": connection.start if connection.start in ("now", "all") else {"since": connection.start},
+        "start": _start(connection),
         "after_fetch": {
             "action": connection.after_fetch.action.value,
             "folder": {"id": connection.after_fetch.folder_id, "name": connection.after_fetch.folder_name}
             if connection.after_fetch.folder_id
             else None,
         },
-        "destination": {key: value for key, value in asdict(destination).items() if value} if destination else None,
+        "destination": destination_view(destination, delivery) if destination else None,
         "automatic_mail": connection.automatic_mail,
         "retention_days": connection.retention_days,
+        "limits": asdict(connection.limits),
         "next_run_at": shown.run.next_at or None,
         "fetched": shown.run.taken,
+        "swept": shown.run.swept,
+        "swept_at": shown.run.swept_at or None,
+        "holes": shown.run.holes,
         "delivered": delivery.delivered if delivery else 0,
+        "redelivery": redelivery_view(delivery.redelivery) if delivery and delivery.redelivery else None,
     }
+
+
+def _start(connection: Connection) -> str | dict[str, str]:
+    if connection.continues:
+        return {"continue_from": connection.continues[-1]}
+    return connection.start if connection.start in ("now", "all") else {"since": connection.start}
 
 
 def _outgoing(connection: Connection) -> dict[str, Any]:
@@ -101,4 +147,5 @@ def _outgoing(connection: Connection) -> dict[str, Any]:
         "hold_hours": connection.hold_hours,
         "max_message_mb": connection.max_message_mb,
         "send_rate": connection.send_rate,
+        "recipient_allow_list": list(connection.recipient_allow_list),
     }

@@ -32,6 +32,12 @@ def accept(entry_id: str, payload: str, now: datetime, send_at: datetime | None)
     return _moved(made, "accept", now)
 
 
+def hold_back(work: Work, fault: RecordedFault, now: datetime) -> Work:
+    """Keep a mail that was just accepted from being sent; a person may resend it."""
+    _require(work, work.status == Status.QUEUED and not work.attempt, "hold_back")
+    return _finished(replace(work, fault=fault), Status.FAILED, "hold_back", now, fault.code)
+
+
 def postpone(work: Work, fault: RecordedFault, wait: timedelta, now: datetime) -> Work:
     """No draft could be made; try again after *wait*."""
     _require(work, work.status == Status.QUEUED, "postpone")

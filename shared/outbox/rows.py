@@ -30,7 +30,8 @@ class Entry:
     """
     What was accepted, and once it is finished its outcome; while it is open the progress row is the truth.
 
-    *size* is what the mail takes encoded, in bytes. *recipients* counts everyone, should the lists have been cut.
+    *size* is what the mail takes encoded, in bytes. *hook_id* names the hook that asked for it, *resend_of* the entry
+    that it repeats. *recipients* counts everyone, should the lists have been cut.
     """
 
     id: str
@@ -46,6 +47,8 @@ class Entry:
     key_hash: str = ""
     not_before: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    hook_id: str = ""
+    resend_of: str = ""
     status: Status = Status.QUEUED
     attempt: int = 0
     draft_id: str = ""

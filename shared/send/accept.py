@@ -4,25 +4,37 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from shared.codes import Code
 from shared.compose.message import Outgoing
 from shared.compose.mime import MIME_BYTES, compose, encoded_bytes
+from shared.compose.recipients import strangers
 from shared.connections import Connection, Direction
-from shared.errors import Conflict, FieldFault, InvalidRequest, NotFound, RowExists, RowMissing, StorageUnavailable
+from shared.errors import (
+    Conflict,
+    FieldFault,
+    InvalidRequest,
+    NotFound,
+    RowChanged,
+    RowExists,
+    RowMissing,
+    StorageUnavailable,
+    TooMany,
+)
 from shared.identifiers import new_entry_id
 from shared.outbox import moves
 from shared.outbox.rows import GATE_KEY, Entry, KeyUse, entry_key, key_hash, key_key, listed, short_subject
-from shared.outbox.work import Status
+from shared.outbox.work import Status, Work
 from shared.ports import ANY, BlobStore, Clock, Operation, Table, Update, Wakeups
 from shared.rows import decode
 from shared.schedule import QUEUES, SEND, DueRow, Wakeup, minute_bucket
 from shared.send.drafting import envelope
+from shared.send.loops import LOOP_FIRST, Counted, counted
 from shared.send.storing import opening, read_entry
 from shared.send.uploads import Uploads, refuse_oversize, used
 from shared.times import to_text
@@ -30,17 +42,24 @@ from shared.times import to_text
 log = logging.getLogger("mailgrant.send")
 
 _HEADERS_ROOM = 64 * 1024
+_COUNTING_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A checked request: the mail, when to send it (None: now), the caller's key ('' for none), its body's hash."""
+    """
+    A checked request: the mail, when to send it (None: now), the caller's key ('' for none), its body's hash.
+
+    *hook_id* names the hook that rendered it, *resend_of* the entry that a person wants to send again.
+    """
 
     mail: Outgoing
     send_at: datetime | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
     body_hash: str = ""
+    hook_id: str = ""
+    resend_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +118,11 @@ class Accept:
             raise NotFound("This connection does not send mail.")
         if not connection.enabled:
             raise Conflict("The connection is disabled. An administrator can enable it again.")
+        _refuse_strangers(connection, submission.mail)
         files = self.uploads.resolve(connection, submission.mail.files)
         mail, now = submission.mail.with_files(files), self.now()
+        if submission.hook_id:
+            mail = replace(mail, automatic=True)
         entry_id = new_entry_id(connection.id, int(now.timestamp() * 1000))
         size = _checked_size(connection, mail, entry_id, now)
         self.due_rows.ensure(connection, now)
@@ -116,12 +138,33 @@ class Accept:
         return accepted
 
     def _open(self, entry: Entry, submission: Submission, now: datetime) -> Accepted:
-        work = moves.accept(entry.id, entry.payload, now, submission.send_at)
+        for _ in range(_COUNTING_TRIES):
+            found = self._counted(entry, submission, now)
+            work = moves.accept(entry.id, entry.payload, now, submission.send_at)
+            work = work if found.fault is None else moves.hold_back(work, found.fault, now)
+            try:
+                return self._stored(entry, work, submission, found.operations, now)
+            except (RowChanged, RowExists) as error:
+                if not error.key.startswith(LOOP_FIRST):
+                    raise
+        raise TooMany("The hook is called too often at once. Wait as Retry-After says, then call it again.", 1.0)
+
+    def _counted(self, entry: Entry, submission: Submission, now: datetime) -> Counted:
+        if not submission.hook_id:
+            return Counted([])
+        people = [person.address for person in submission.mail.recipients]
+        return counted(self.outbox, entry.connection_id, submission.hook_id, people, now)
+
+    def _stored(
+        self, entry: Entry, work: Work, submission: Submission, more: Sequence[Operation], now: datetime
+    ) -> Accepted:
         uploads = used([file.upload_id for file in submission.mail.files], now)
         marks: list[Operation] = [Update(key, {"used_at": at}, ANY) for key, at in uploads]
         try:
-            self.outbox.commit(entry.connection_id, [*opening(entry, work, submission.body_hash), *marks])
+            self.outbox.commit(entry.connection_id, [*opening(entry, work, submission.body_hash), *marks, *more])
         except RowExists as error:
+            if error.key.startswith(LOOP_FIRST):
+                raise
             return self._existing(entry, submission, error)
         except RowMissing as error:
             if error.key == GATE_KEY:
@@ -130,7 +173,7 @@ class Accept:
         except StorageUnavailable as error:
             if not error.outcome_unknown or self.outbox.get(entry.connection_id, entry_key(entry.id)) is None:
                 raise
-        return Accepted(entry.id, Status.QUEUED)
+        return Accepted(entry.id, work.status)
 
     def _existing(self, entry: Entry, submission: Submission, error: RowExists) -> Accepted:
         row = self.outbox.get(entry.connection_id, key_key(entry.key_hash)) if entry.key_hash else None
@@ -162,6 +205,22 @@ def body_hash(body: Any) -> str:
     """Return the hash by which two parsed bodies are told to be the same, whatever their spelling."""
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _refuse_strangers(connection: Connection, mail: Outgoing) -> None:
+    """Raise `InvalidRequest` for recipients to whom the connection may not write."""
+    faults = []
+    for field_name, people in (("to", mail.to), ("cc", mail.cc), ("bcc", mail.bcc)):
+        foreign = strangers(connection.recipient_allow_list, [person.address for person in people])
+        message = "the connection may not write to this address; see its recipient_allow_list"
+        faults += [
+            FieldFault(f"/{field_name}/{number}", Code.RECIPIENT_NOT_ALLOWED.value, message)
+            for number, person in enumerate(people)
+            if person.address in foreign
+        ]
+    if faults:
+        detail = f"{len(faults)} recipients are not on the connection's recipient_allow_list. Nothing was sent."
+        raise InvalidRequest(detail, faults, Code.RECIPIENT_NOT_ALLOWED)
 
 
 def _checked_size(connection: Connection, mail: Outgoing, entry_id: str, now: datetime) -> int:
@@ -198,4 +257,6 @@ def _entry(
         key_hash=key_hash(submission.key) if submission.key else "",
         not_before=to_text(submission.send_at) if submission.send_at else "",
         metadata=submission.metadata,
+        hook_id=submission.hook_id,
+        resend_of=submission.resend_of,
     )

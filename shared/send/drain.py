@@ -11,6 +11,7 @@ from shared.errors import StorageError, StorageUnavailable, Throttled
 from shared.outbox.rows import WORK_FIRST, WORK_LAST
 from shared.outbox.work import Periods
 from shared.ports import BlobStore, GraphMailbox, GraphSending, Table, Wakeups
+from shared.run_log import RunLine, note
 from shared.schedule import FETCH, QUEUES, SEND, Wakeup
 from shared.send.batch import Batch, wait_of
 from shared.send.claim import Claim, ConnectionGone, Result, claim, drop_due, extend, fire_after_lease, release
@@ -41,7 +42,11 @@ class MailboxTokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """The send worker. *run_seconds* bounds one run; what is left then gets its own wake-up."""
+    """
+    The send worker. *run_seconds* bounds one run; what is left then gets its own wake-up.
+
+    In *runs* each run that sent something leaves a row per connection.
+    """
 
     turns: Turns
     outbox: Table
@@ -51,6 +56,7 @@ class Drain:
     graph: GraphSending
     periods: Periods
     run_seconds: float = 240.0
+    runs: Table | None = None
 
     def run(self, wakeup: Wakeup) -> None:
         """
@@ -117,7 +123,14 @@ class _Run:
             results = results if self.stopping else self._scan(results)
         self._wake(wakeups, fetch=released.wake == FETCH)
         accepted = sum(result.accepted for result in results.values())
+        self._note(results)
         log.info("send.drained connection_id=%s accepted=%d", self.claimed.connection_id, accepted)
+
+    def _note(self, results: dict[str, Result]) -> None:
+        seconds = round(self.drain.turns.monotonic() - self._read_at, 3)
+        for key, result in results.items():
+            if result.accepted and self.drain.runs is not None:
+                note(self.drain.runs, key, RunLine("send", "", "done", seconds, accepted=result.accepted), self.now())
 
     def _scan(self, before: dict[str, Result]) -> dict[str, Result]:
         results = dict(before)

@@ -41,12 +41,19 @@ class Held:
 
 
 def opening(entry: Entry, work: Work, body_hash: str) -> list[Operation]:
-    """Return the transaction that makes an entry: its key (if any), the entry, its progress row, if the gate stands."""
-    made: list[Operation] = [
-        Insert(entry_key(entry.id), encode(entry)),
-        Insert(work_key(entry.id), encode(work)),
-        Update(GATE_KEY, {"open": True}, ANY),
-    ]
+    """
+    Return the transaction that makes an entry: its key (if any), the entry, its progress row, if the gate stands.
+
+    A mail that is held back has its outcome at once, and no progress row.
+    """
+    if work.status in OPEN:
+        rows: list[Operation] = [Insert(entry_key(entry.id), encode(entry)), Insert(work_key(entry.id), encode(work))]
+    else:
+        rows = [
+            Insert(entry_key(entry.id), encode(with_progress(entry, work))),
+            Upsert(view_key(work.status, work.id), {"at": work.finished_at}),
+        ]
+    made = [*rows, Update(GATE_KEY, {"open": True}, ANY)]
     if entry.key_hash:
         made.insert(0, Insert(key_key(entry.key_hash), encode(KeyUse(entry.id, body_hash, entry.created_at))))
     return made

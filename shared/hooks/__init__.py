@@ -1,0 +1,1 @@
+"""Hooks: webhooks that can set no headers, turned into mail by templates."""
