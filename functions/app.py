@@ -54,7 +54,7 @@ def _http(it: Services) -> list[func.Blueprint]:
         connection_tokens_http.blueprint(it.connection_tokens, it.connection_lists, it.settings),
         send_http.blueprint(it.connection_tokens, it.accept, it.entries, it.uploads, it.settings),
         hooks_http.blueprint(it.hooks, it.mail_templates, it.accept, it.settings),
-        outbox_http.blueprint(it.entries, it.audit, it.settings),
+        outbox_http.blueprint(it.entries, it.resending, it.audit, it.settings),
         received_http.blueprint(it.received, it.audit, it.settings),
         retry_http.blueprint(it.refetching, it.received, it.audit, it.settings),
         inbox_http.blueprint(it.connection_tokens, it.received, it.settings),

@@ -1,4 +1,4 @@
-"""The outbox, for administrators: what became of each mail, and cancelling one."""
+"""The outbox, for administrators: what became of each mail, cancelling one, and sending one again."""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,18 +6,25 @@ from typing import Any
 import azure.functions as func
 
 from functions.replies import answer, json_reply
-from functions.requests import Request
-from functions.send_http import view
+from functions.requests import Body, Request
+from functions.send_http import idempotency_key, view
 from shared.audit import Audit
 from shared.errors import FieldFault, InvalidRequest, NotFound
 from shared.identifiers import is_connection_id
 from shared.outbox.rows import Entry
 from shared.outbox.work import Status
 from shared.send.entries import Entries, Wanted
+from shared.send.resending import Resending
 from shared.settings import Settings
 
 
-def blueprint(entries: Entries, audit: Audit, settings: Settings) -> func.Blueprint:
+class ResendBody(Body):
+    """How to send a mail again."""
+
+    accept_duplicate: bool = False
+
+
+def blueprint(entries: Entries, resending: Resending, audit: Audit, settings: Settings) -> func.Blueprint:
     """Return the routes of this area."""
     bp = func.Blueprint()
 
@@ -48,6 +55,19 @@ def blueprint(entries: Entries, audit: Audit, settings: Settings) -> func.Bluepr
 
         return answer(req, settings, handle)
 
+    @bp.function_name("outbox_resend")
+    @bp.route("outbox/{id}/resend", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+    def resend(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            request.admin_write()
+            wish, key = request.body(ResendBody), idempotency_key(request)
+            accepted = resending.resend(request.route("id"), key, accept_duplicate=wish.accept_duplicate)
+            audit.write("message.resend", "done", message_id=request.route("id"), new_message_id=accepted.id)
+            place = f"{settings.public_base_url}/api/outbox/{accepted.id}"
+            return json_reply(full_view(entries.get(accepted.id)), 202, {"Location": place})
+
+        return answer(req, settings, handle)
+
     return bp
 
 
@@ -70,4 +90,5 @@ def full_view(entry: Entry) -> dict[str, Any]:
     """Return an entry as an administrator sees it: with its moves and Microsoft's ids."""
     fault = asdict(entry.fault) if entry.fault else None
     known = {"connection_id": entry.connection_id, "draft_id": entry.draft_id or None, "fault": fault}
+    known |= {"hook_id": entry.hook_id or None, "resend_of": entry.resend_of or None}
     return {**view(entry), **known, "moves": [asdict(move) for move in entry.moves]}

@@ -61,6 +61,7 @@ from shared.run_lists import RunLists
 from shared.send.accept import Accept, DueRows
 from shared.send.drain import Drain
 from shared.send.entries import Entries
+from shared.send.resending import Resending
 from shared.send.uploads import Uploads
 from shared.settings import Settings
 from shared.signing import Signing
@@ -102,6 +103,7 @@ class Services:
     accept: Accept
     drain: Drain
     entries: Entries
+    resending: Resending
     received: Received
     refetching: Refetching
     uploads: Uploads
@@ -132,8 +134,10 @@ def compose(settings: Settings) -> Services:
     alerts = Alerts(settings.alert_webhook, settings.alert_webhook_secret)
     telling = Telling(wakeups, webhooks, signing, signature, alerts, now_utc)
     templates = MailTemplates(tables, audit, now_utc)
+    entries = Entries(tables.outbox, now_utc)
     upload_links = StorageUploadLinks(blob_service(StorageAccount.of(settings, credential)))
     uploads = Uploads(tables.outbox, upload_links, now_utc)
+    accept = Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc)
     changes = ConnectionChanges(tables, tokens, directory, webhooks, wakeups, audit, now_utc)
     discard = partial(changes.delete, discard=True)
     return Services(
@@ -150,7 +154,9 @@ def compose(settings: Settings) -> Services:
         grant_checks=GrantChecks(Registry(tables), tokens, probe, resuming, audit, now_utc, _pace(settings)),
         consent=Consent(tables, wakeups, signing_in, audit, settings, now_utc),
         consent_links=ConsentLinks(tables, entra, audit, settings, now_utc),
-        connection_creation=ConnectionCreation(tables, tokens, directory, webhooks, wakeups, audit, now_utc),
+        connection_creation=ConnectionCreation(
+            tables, tokens, directory, webhooks, wakeups, audit, now_utc, turns_by_app=settings.turn_key == "app"
+        ),
         connection_changes=changes,
         connection_lists=ConnectionLists(tables, tokens, directory, sending),
         connection_tokens=ConnectionTokens(tables, audit, now_utc),
@@ -161,9 +167,10 @@ def compose(settings: Settings) -> Services:
         fetch=Fetch(tables, blobs, wakeups, turns, tokens, HttpGraphReading(graph), _limits(settings)),
         deliver=Deliver(tables, blobs, wakeups, turns, webhooks, signing, signature, events, retries, now_utc),
         notices=Notices(tables, wakeups, telling, settings.public_base_url, Back(retries, LONGEST_BACK)),
-        accept=Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc),
+        accept=accept,
         drain=Drain(turns, tables.outbox, blobs, wakeups, tokens, sending, _periods(settings), runs=tables.log),
-        entries=Entries(tables.outbox, now_utc),
+        entries=entries,
+        resending=Resending(tables, blobs, entries, accept),
         received=Received(tables, blobs.received, wakeups, signing.link_key, settings.public_base_url, now_utc),
         refetching=Refetching(tables, wakeups),
         uploads=uploads,

@@ -9,9 +9,11 @@ import pytest
 
 from functions import outbox_http, send_http, send_queue
 from shared.audit import Audit
+from shared.codes import Code
 from shared.compose.message import Outgoing
-from shared.errors import StorageUnavailable
+from shared.errors import ItemFault, StorageUnavailable
 from shared.outbox.work import Status
+from shared.send.resending import Resending
 from shared.settings import Settings
 from tests.scenes.sending import QUEUE, Sending
 
@@ -31,11 +33,14 @@ class Site:
 
     def __init__(self) -> None:
         scene = self.scene = Sending()
+        resending = Resending(scene.tables, scene.blobs, scene.entries, scene.acceptance)
         app = func.FunctionApp()
         app.register_functions(
             send_http.blueprint(scene.rights, scene.acceptance, scene.entries, scene.uploads, SETTINGS)
         )
-        app.register_functions(outbox_http.blueprint(scene.entries, Audit(scene.tables.audit, scene.clock), SETTINGS))
+        app.register_functions(
+            outbox_http.blueprint(scene.entries, resending, Audit(scene.tables.audit, scene.clock), SETTINGS)
+        )
         app.register_functions(send_queue.blueprint(scene.drain))
         self.functions = {str(function.get_function_name()): function for function in app.get_functions()}
 
@@ -93,6 +98,7 @@ def test_the_surface_is_as_documented(site: Site) -> None:
         "outbox_list": ("connections/{id}/outbox", "GET", "FUNCTION"),
         "outbox_get": ("outbox/{id}", "GET", "FUNCTION"),
         "outbox_cancel": ("outbox/{id}/cancel", "POST", "FUNCTION"),
+        "outbox_resend": ("outbox/{id}/resend", "POST", "FUNCTION"),
         "send_drain": (QUEUE, "", ""),
     } == found
 
@@ -341,3 +347,39 @@ def test_a_message_that_is_no_wakeup_is_not_swallowed(site: Site) -> None:
     """It goes to the poison queue, where it is logged."""
     with pytest.raises(ValueError, match="wake-up"):
         site.functions["send_drain"].get_user_function()(func.QueueMessage(body=b'{"kind":"x"}'))
+
+
+def test_a_failed_mail_is_sent_again_by_hand(site: Site) -> None:
+    """A new entry that names the old one; a repeat of the request makes no third."""
+    scene = site.scene
+    scene.exchange.script = lambda name: (
+        (ItemFault("bad", Code.MESSAGE_REFUSED), False) if name == "create_draft" else (None, True)
+    )
+    first = read(site.call("messages_send", MAIL))["id"]
+    scene.run(30)
+    scene.exchange.script = lambda _: (None, True)
+    headers = {"content-type": "application/json", "x-mailgrant-request": "1", "idempotency-key": "k"}
+    again = [read(site.call("outbox_resend", {}, headers=headers, id=first)) for _ in range(2)]
+    scene.run(30)
+
+    assert [(202, first)] * 2 == [(answer["http"], answer["resend_of"]) for answer in again]
+    assert again[0]["id"] == again[1]["id"]
+    assert (0, 1) == (scene.exchange.copies[first], scene.exchange.copies[again[0]["id"]])
+
+
+def test_a_mail_that_may_have_arrived_is_sent_again_only_on_demand(site: Site) -> None:
+    """A second copy is a person's decision; while it is open it is nobody's."""
+    scene = site.scene
+    entry_id = read(site.call("messages_send", MAIL))["id"]
+    headers = {"content-type": "application/json", "x-mailgrant-request": "1"}
+    still = read(site.call("outbox_resend", {"accept_duplicate": True}, headers=headers, id=entry_id))
+    scene.run(30)
+    refused = read(site.call("outbox_resend", {}, headers=headers, id=entry_id))
+    demanded = read(site.call("outbox_resend", {"accept_duplicate": True}, headers=headers, id=entry_id))
+    scene.run(30)
+
+    assert [(409, "not_resendable")] * 2 == [(answer["http"], answer["code"]) for answer in (still, refused)]
+    assert (1, 1) == (scene.exchange.copies[entry_id], scene.exchange.copies[demanded["id"]])
+    scene.blobs.outbox.delete(scene.entry(demanded["id"]).payload)
+    gone = read(site.call("outbox_resend", {"accept_duplicate": True}, headers=headers, id=demanded["id"]))
+    assert (410, "content_expired") == (gone["http"], gone["code"])

@@ -83,6 +83,7 @@ templates_preview        POST       connections/{id}/templates/{name}/preview   
 outbox_list              GET        connections/{id}/outbox                     admin
 outbox_get               GET        outbox/{id}                                 admin
 outbox_cancel            POST       outbox/{id}/cancel                          admin
+outbox_resend            POST       outbox/{id}/resend                          admin
 received_list            GET        connections/{id}/received                   admin
 received_get             GET        received/{id}                               admin
 received_erase           DELETE     received/{id}                               admin
