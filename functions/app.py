@@ -52,7 +52,7 @@ def _http(it: Services) -> list[func.Blueprint]:
         connections_http.blueprint(use, it.settings),
         destinations_http.blueprint(destinations, it.settings),
         connection_tokens_http.blueprint(it.connection_tokens, it.connection_lists, it.settings),
-        send_http.blueprint(it.connection_tokens, it.accept, it.entries, it.uploads, it.settings),
+        send_http.blueprint(it.connection_tokens, it.accept, it.replying, it.entries, it.uploads, it.settings),
         hooks_http.blueprint(it.hooks, it.mail_templates, it.accept, it.settings),
         outbox_http.blueprint(it.entries, it.resending, it.audit, it.settings),
         received_http.blueprint(it.received, it.audit, it.settings),

@@ -13,6 +13,7 @@ from functions.requests import Body
 from shared.compose import addresses
 from shared.compose.message import Address, File, Outgoing
 from shared.compose.mime import content_type
+from shared.identifiers import split_receipt_id
 from shared.send.accept import Submission
 from shared.times import from_text
 
@@ -66,6 +67,7 @@ People = Annotated[list[Person], Field(default_factory=list, max_length=MOST_REC
 Line = Annotated[str, AfterValidator(addresses.one_line)]
 Prose = Annotated[str, StringConstraints(strip_whitespace=False), AfterValidator(_body_text)]
 MessageId = Annotated[str, AfterValidator(addresses.message_id)]
+Answered = Annotated[str, AfterValidator(lambda text: text if split_receipt_id(text) else addresses.message_id(text))]
 ContentType = Annotated[str, AfterValidator(content_type)]
 ContentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~@-]{1,200}$")]
 HeaderName = Annotated[str, AfterValidator(addresses.header_name)]
@@ -124,7 +126,7 @@ class MessageBody(Body):
     importance: Literal["low", "normal", "high"] = "normal"
     headers: Annotated[dict[HeaderName, HeaderValue], Field(default_factory=dict, max_length=MOST_HEADERS)]
     attachments: Annotated[list[AttachmentBody], Field(default_factory=list, max_length=MOST_FILES)]
-    in_reply_to: MessageId | None = None
+    in_reply_to: Answered | None = None
     references: Annotated[list[MessageId], Field(default_factory=list, max_length=MOST_REFERENCES)]
     save_to_sent_items: bool = True
     send_at: Moment | None = None
@@ -133,7 +135,8 @@ class MessageBody(Body):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         recipients = len(self.to) + len(self.cc) + len(self.bcc)
-        if not 1 <= recipients <= MOST_RECIPIENTS:
+        completed = split_receipt_id(self.in_reply_to or "") is not None  # it says to whom an answer goes
+        if not (0 if completed else 1) <= recipients <= MOST_RECIPIENTS:
             raise ValueError(f"give 1 to {MOST_RECIPIENTS} recipients in to, cc and bcc together")
         if self.text is None and self.html is None:
             raise ValueError("give text, html or both")

@@ -12,6 +12,7 @@ from shared.errors import FieldFault, InvalidRequest
 from shared.outbox.rows import Entry
 from shared.send.accept import Accept, body_hash
 from shared.send.entries import Entries
+from shared.send.replying import Replying
 from shared.send.uploads import Uploads
 from shared.settings import Settings
 
@@ -27,23 +28,24 @@ class SendTokens(Protocol):
 
 
 def blueprint(
-    tokens: SendTokens, accept: Accept, entries: Entries, uploads: Uploads, settings: Settings
+    tokens: SendTokens, accept: Accept, replying: Replying, entries: Entries, uploads: Uploads, settings: Settings
 ) -> func.Blueprint:
     """Return the routes of this area."""
     bp = func.Blueprint()
-    _messages(bp, tokens, accept, entries, settings)
+    _messages(bp, tokens, accept, replying, settings)
+    _states(bp, tokens, entries, settings)
     _uploads(bp, tokens, uploads, settings)
     return bp
 
 
-def _messages(bp: func.Blueprint, tokens: SendTokens, accept: Accept, entries: Entries, settings: Settings) -> None:
+def _messages(bp: func.Blueprint, tokens: SendTokens, accept: Accept, replying: Replying, settings: Settings) -> None:
     @bp.function_name("messages_send")
     @bp.route("messages", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     def send(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
             connection = tokens.authenticate(request.bearer(), SCOPE)
             key, data = idempotency_key(request), request.json()
-            submission = check(MessageBody, data).submission(key, body_hash(data))
+            submission = replying.completed(connection, check(MessageBody, data).submission(key, body_hash(data)))
             accepted = accept.accept(connection, submission)
             place = f"{settings.public_base_url}/api/messages/{accepted.id}"
             body = {
@@ -57,6 +59,8 @@ def _messages(bp: func.Blueprint, tokens: SendTokens, accept: Accept, entries: E
 
         return answer(req, settings, handle)
 
+
+def _states(bp: func.Blueprint, tokens: SendTokens, entries: Entries, settings: Settings) -> None:
     @bp.function_name("messages_get")
     @bp.route("messages/{id}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     def get(req: func.HttpRequest) -> func.HttpResponse:

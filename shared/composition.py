@@ -61,6 +61,7 @@ from shared.run_lists import RunLists
 from shared.send.accept import Accept, DueRows
 from shared.send.drain import Drain
 from shared.send.entries import Entries
+from shared.send.replying import Replying
 from shared.send.resending import Resending
 from shared.send.uploads import Uploads
 from shared.settings import Settings
@@ -103,6 +104,7 @@ class Services:
     accept: Accept
     drain: Drain
     entries: Entries
+    replying: Replying
     resending: Resending
     received: Received
     refetching: Refetching
@@ -170,6 +172,7 @@ def compose(settings: Settings) -> Services:
         accept=accept,
         drain=Drain(turns, tables.outbox, blobs, wakeups, tokens, sending, _periods(settings), runs=tables.log),
         entries=entries,
+        replying=Replying(tables, blobs.received),
         resending=Resending(tables, blobs, entries, accept),
         received=Received(tables, blobs.received, wakeups, signing.link_key, settings.public_base_url, now_utc),
         refetching=Refetching(tables, wakeups),

@@ -13,6 +13,7 @@ from shared.codes import Code
 from shared.compose.message import Outgoing
 from shared.errors import ItemFault, StorageUnavailable
 from shared.outbox.work import Status
+from shared.send.replying import Replying
 from shared.send.resending import Resending
 from shared.settings import Settings
 from tests.scenes.sending import QUEUE, Sending
@@ -33,10 +34,11 @@ class Site:
 
     def __init__(self) -> None:
         scene = self.scene = Sending()
+        replying = Replying(scene.tables, scene.blobs.received)
         resending = Resending(scene.tables, scene.blobs, scene.entries, scene.acceptance)
         app = func.FunctionApp()
         app.register_functions(
-            send_http.blueprint(scene.rights, scene.acceptance, scene.entries, scene.uploads, SETTINGS)
+            send_http.blueprint(scene.rights, scene.acceptance, replying, scene.entries, scene.uploads, SETTINGS)
         )
         app.register_functions(
             outbox_http.blueprint(scene.entries, resending, Audit(scene.tables.audit, scene.clock), SETTINGS)
