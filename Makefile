@@ -5,6 +5,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 PYTHON := .venv/bin/python
 ARGS ?=
+WORKERS ?= $(if $(ARGS),1,3)
 AREA ?= fetch
 N ?= 20
 
@@ -37,8 +38,9 @@ run: setup ## Start the local cloud and the app, and stay until Ctrl-C
 ##@ While changing something
 
 .PHONY: test
-test: setup ## Run every test (ARGS="-k word" for some)
-	@$(PYTHON) -m pytest $(ARGS)
+test: setup ## Run every test, in WORKERS processes (ARGS="-k word" for some, in one)
+# A file's tests stay in one process, and files come in their order: journeys, which wait a lot, before the unit tests.
+	@$(PYTHON) -m pytest $(if $(filter-out 0 1,$(WORKERS)),-n $(WORKERS) --dist loadfile --no-loadscope-reorder) $(ARGS)
 
 .PHONY: check
 check: setup ## Check format, lint, types and the direction of imports
@@ -62,8 +64,12 @@ lock: setup ## Pin requirements.txt and requirements-dev.txt anew from the .in f
 ##@ Commands that print figures
 
 .PHONY: faults
-faults: setup ## Kill the host in the middle of its work and count what is lost or doubled (AREA=fetch|deliver|send N=20)
+faults: setup ## Kill the host at every boundary, amid faults; count what is lost, doubled, stuck (AREA=fetch|deliver|send N=20)
 	@$(PYTHON) -m localcloud faults --area $(AREA) --count $(N) $(ARGS)
+
+.PHONY: corpus
+corpus: setup ## Let 6,046 real mails through, compare every byte, and print what could not be read of them
+	@$(PYTHON) -m localcloud corpus $(ARGS)
 
 .PHONY: bench
 bench: setup ## Measure against the goals, a line of JSON per area (AREA=tokens; no AREA: all)

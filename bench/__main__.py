@@ -5,7 +5,7 @@ import importlib
 import json
 import sys
 
-AREAS = ("tokens",)
+AREAS = ("tokens", "idle", "fetch", "large", "growth")
 
 
 def main() -> int:

@@ -60,6 +60,14 @@ def _writers(bp: func.Blueprint, use: ConnectionUseCases, settings: Settings) ->
             request.admin_write()
             body = request.body(CreateConnection)
             asked = body.asked()
+            if request.query("dry_run").lower() == "true":
+                preview = use.creation.preview(asked, body.model_dump(exclude_unset=True))
+                shown = {
+                    "would_take": preview.count.mails,
+                    "exact": preview.count.exact,
+                    "since": preview.since or None,
+                }
+                return json_reply(shown)
             signed = asked.destination is not None and asked.destination.type == "webhook"
             if signed:
                 use.signing.link_key()  # a vault that does not answer must show before anything is made

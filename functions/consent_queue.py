@@ -1,28 +1,40 @@
-"""The queue of consent work: grants to check or erase, credentials to keep, consents whose callback died half-way."""
+"""The queue of consent work and of housekeeping: grants to check or erase, credentials and connections to keep."""
 
 import json
 
 import azure.functions as func
 
+from functions.watch import Watch, nobody
 from shared.consent.trip import Consent
 from shared.credential_upkeep import CredentialUpkeep
 from shared.grant_checks import GrantChecks
+from shared.keeping.run import Keep
 from shared.purge import Purge
-from shared.schedule import CREDENTIAL, PURGE, QUEUES, STATE, Wakeup
+from shared.schedule import CREDENTIAL, KEEP, PURGE, QUEUES, STATE, Wakeup
 
 
-def blueprint(consent: Consent, checks: GrantChecks, upkeep: CredentialUpkeep, purge: Purge) -> func.Blueprint:
-    """Return the function; trouble with storage is raised, so that the host tries again."""
+def blueprint(
+    consent: Consent,
+    checks: GrantChecks,
+    upkeep: CredentialUpkeep,
+    purge: Purge,
+    keep: Keep,
+    watch: Watch = nobody,
+) -> func.Blueprint:
+    """Return the function; trouble with storage is raised, so that the host tries again. Each time *watch* is told."""
     bp = func.Blueprint()
 
     @bp.function_name("consent_check")
     @bp.queue_trigger(arg_name="msg", queue_name=QUEUES[STATE], connection="MAIL_STORAGE")
     def check(msg: func.QueueMessage) -> None:
+        watch()
         wakeup = Wakeup.from_body(json.loads(msg.get_body()))
         if wakeup.kind == STATE:
             consent.finish(wakeup.id, wakeup.due)
         elif wakeup.kind == PURGE:
             purge.handle(wakeup)
+        elif wakeup.kind == KEEP:
+            keep.handle(wakeup)
         elif wakeup.kind == CREDENTIAL:
             upkeep.handle(wakeup)
         else:

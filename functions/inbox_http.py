@@ -4,13 +4,14 @@ from typing import Protocol
 
 import azure.functions as func
 
-from functions.received_http import content_reply, list_reply
+from functions.content_replies import content_answer
+from functions.received_http import list_reply
 from functions.replies import answer, json_reply
 from functions.requests import Request
 from shared.connections import Connection
 from shared.errors import NotFound
 from shared.identifiers import split_receipt_id
-from shared.received import Received
+from shared.received import Content, Received
 from shared.settings import Settings
 
 SCOPE = "receive"
@@ -52,15 +53,15 @@ def _contents(bp: func.Blueprint, tokens: ReceiveTokens, received: Received, set
     @bp.function_name("inbox_raw")
     @bp.route("inbox/{id}/raw", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     def raw(req: func.HttpRequest) -> func.HttpResponse:
-        return answer(req, settings, lambda request: content_reply(received.raw(_own(tokens, request))))
+        return content_answer(req, settings, lambda request: received.raw(_own(tokens, request)))
 
     @bp.function_name("inbox_attachment")
     @bp.route("inbox/{id}/attachments/{n}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     def attachment(req: func.HttpRequest) -> func.HttpResponse:
-        def handle(request: Request) -> func.HttpResponse:
-            return content_reply(received.attachment(_own(tokens, request), request.route("n")))
+        def find(request: Request) -> Content:
+            return received.attachment(_own(tokens, request), request.route("n"))
 
-        return answer(req, settings, handle)
+        return content_answer(req, settings, find)
 
 
 def _own(tokens: ReceiveTokens, request: Request) -> str:

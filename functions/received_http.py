@@ -1,24 +1,15 @@
 """Received mail: lists, single mails and their content for administrators, and signed links for receivers."""
 
-from urllib.parse import quote
-
 import azure.functions as func
 
+from functions.content_replies import content_answer
 from functions.replies import answer, json_reply
 from functions.requests import Request
 from shared.audit import Audit
 from shared.errors import FieldFault, InvalidRequest
 from shared.receipts import ReceiptStatus
-from shared.received import Content, Received, receipt_view
+from shared.received import Content, Received, attempts_view, receipt_view
 from shared.settings import Settings
-
-# Stored mail is a stranger's: no browser may take it for a page of ours, run anything in it, or keep it.
-_CONTENT_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "sandbox; default-src 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def blueprint(received: Received, audit: Audit, settings: Settings) -> func.Blueprint:
@@ -43,6 +34,14 @@ def _views(bp: func.Blueprint, received: Received, audit: Audit, settings: Setti
     def get(req: func.HttpRequest) -> func.HttpResponse:
         return answer(req, settings, lambda request: json_reply(received.view(request.route("id"))))
 
+    @bp.function_name("received_attempts")
+    @bp.route("received/{id}/attempts", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+    def attempts(req: func.HttpRequest) -> func.HttpResponse:
+        def handle(request: Request) -> func.HttpResponse:
+            return json_reply({"data": attempts_view(received.get(request.route("id"))), "next_cursor": None})
+
+        return answer(req, settings, handle)
+
     @bp.function_name("received_redeliver")
     @bp.route("received/{id}/redeliver", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
     def redeliver(req: func.HttpRequest) -> func.HttpResponse:
@@ -59,40 +58,33 @@ def _contents(bp: func.Blueprint, received: Received, audit: Audit, settings: Se
     @bp.function_name("received_raw")
     @bp.route("received/{id}/raw", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def raw(req: func.HttpRequest) -> func.HttpResponse:
-        def handle(request: Request) -> func.HttpResponse:
+        def find(request: Request) -> Content:
             content = received.raw(request.route("id"))
             audit.write("received.open", "raw", received_id=request.route("id"))
-            return content_reply(content)
+            return content
 
-        return answer(req, settings, handle)
+        return content_answer(req, settings, find)
 
     @bp.function_name("received_attachment")
     @bp.route("received/{id}/attachments/{n}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def attachment(req: func.HttpRequest) -> func.HttpResponse:
-        def handle(request: Request) -> func.HttpResponse:
+        def find(request: Request) -> Content:
             content = received.attachment(request.route("id"), request.route("n"))
             audit.write("received.open", "attachment", received_id=request.route("id"), number=request.route("n"))
-            return content_reply(content)
+            return content
 
-        return answer(req, settings, handle)
+        return content_answer(req, settings, find)
 
     @bp.function_name("content_get")
     @bp.route("content/{token}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     def linked(req: func.HttpRequest) -> func.HttpResponse:
-        return answer(req, settings, lambda request: content_reply(received.linked(request.route("token"))))
+        return content_answer(req, settings, lambda request: received.linked(request.route("token")))
 
 
 def list_reply(received: Received, connection_id: str, request: Request) -> func.HttpResponse:
     """Return the page of a connection's mail that the request asks for by ``?limit=``, ``?cursor=``, ``?status=``."""
     page = received.page(connection_id, request.limit(), request.query("cursor"), _status(request))
     return json_reply({"data": [receipt_view(item) for item in page.items], "next_cursor": page.next_cursor})
-
-
-def content_reply(content: Content) -> func.HttpResponse:
-    """Return stored bytes as a file to save, whatever they say they are."""
-    name = quote(content.name.replace("/", "_").replace("\\", "_"), safe="")
-    headers = {**_CONTENT_HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-    return func.HttpResponse(content.content, mimetype="application/octet-stream", headers=headers)
 
 
 def _status(request: Request) -> ReceiptStatus | None:

@@ -27,6 +27,7 @@ _STATUS: tuple[tuple[type[MailgrantError], int], ...] = (
     (errors.PreconditionFailed, 412),
     (errors.Gone, 410),
     (errors.TooLarge, 413),
+    (errors.RangeNotSatisfiable, 416),
     (errors.TooMany, 429),
     (errors.StorageError, 503),
     (errors.Throttled, 503),
@@ -131,7 +132,9 @@ def log_failure(request_id: str) -> None:
 
 
 def hints(error: MailgrantError, status: int) -> dict[str, str]:
-    """Return the headers that say how to do better: when to come again, or how to say who one is."""
+    """Return the headers that say how to do better: when to come again, who one is, how much there is."""
+    if isinstance(error, errors.RangeRequired | errors.RangeNotSatisfiable):
+        return {"Accept-Ranges": "bytes", "Content-Range": f"bytes */{error.size}"}
     seconds = error.retry_after if isinstance(error, Fault | TooMany) else None
     if seconds is None and status == 503:
         seconds = _RETRY_SECONDS

@@ -12,6 +12,10 @@ COMMANDS = {
     "host": ("localcloud.host.main", "run the Functions host on the environment it is started in"),
     "up": ("localcloud.up", "start Azurite, the simulated cloud and the host, and stay until Ctrl-C"),
     "demo": ("localcloud.demo", "play the whole story on real mail and print figures"),
+    "corpus": (
+        "localcloud.corpus_run",
+        "let thousands of real mails through the product, and print what was made of them",
+    ),
     "faults": ("localcloud.faults", "kill the host in the middle of its work and count what is lost or doubled"),
 }
 _DESCRIPTION = "Run the product with no Azure and no Microsoft 365. Development only."

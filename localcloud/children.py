@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 PROJECT = Path(__file__).resolve().parent.parent
 _PR_SET_PDEATHSIG = 1
@@ -55,11 +55,32 @@ class ReservedPort:
         self._socket.close()
 
 
+class Process(Protocol):
+    """What is needed of a running process; `subprocess.Popen` is one."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Return the exit status if the process has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; raises subprocess.TimeoutExpired."""
+        ...
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+
+
+Fork = Callable[[Sequence[str], Mapping[str, str], Path, Path, Path], Process]
+"""Starts the words after `python -m localcloud` with environment, folder, and files for stdout and stderr."""
+
+
 class Child:
     """
     One child process in a group of its own, its output in files of *folder* (by default a temporary one).
 
-    On Linux it is killed when this process dies, however that happens.
+    On Linux it is killed when this process dies, however that happens. With *fork* it is forked instead of spawned.
     """
 
     def __init__(
@@ -70,6 +91,7 @@ class Child:
         *,
         folder: Path | None = None,
         cwd: Path = PROJECT,
+        fork: Fork | None = None,
     ) -> None:
         self.name = name
         self._command = list(command)
@@ -77,7 +99,8 @@ class Child:
         self._temporary = folder is None
         self._folder = folder or Path(tempfile.mkdtemp(prefix=f"localcloud-{name}-"))
         self._cwd = cwd
-        self._process: subprocess.Popen[bytes] | None = None
+        self._fork = fork
+        self._process: Process | None = None
 
     @property
     def pid(self) -> int:
@@ -102,7 +125,7 @@ class Child:
             ChildError: it ended, or was not ready within *timeout* seconds.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._process = _spawner().submit(self._spawn).result()
+        self._process = self._forked() if self._fork else spawner().submit(self._spawn).result()
         deadline = time.monotonic() + timeout
         while not ready():
             code = self._process.poll()
@@ -139,7 +162,7 @@ class Child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout)
         self.kill()
-        return process.returncode
+        return process.returncode or 0
 
     def close(self) -> None:
         """Terminate the process if it runs and remove its temporary files."""
@@ -176,18 +199,23 @@ class Child:
                 self._command,
                 cwd=self._cwd,
                 env=self._environment,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - set before exec
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - set before exec
                 start_new_session=True,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
             )
 
+    def _forked(self) -> Process:
+        assert self._fork is not None  # noqa: S101 - the caller has looked
+        self.output.unlink(missing_ok=True)
+        return self._fork(self._command[3:], self._environment, self._cwd, self.output, self.log)
+
     def _signal_group(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._started().pid, number)
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> Process:
         if self._process is None:
             raise ChildError(f"{self.name} was not started")
         return self._process
@@ -201,7 +229,7 @@ def answers(port: int) -> bool:
 
 
 @functools.cache
-def _spawner() -> ThreadPoolExecutor:
+def spawner() -> ThreadPoolExecutor:
     """Return the one thread that starts children: the death signal comes when the starting *thread* ends."""
     _libc()
     return ThreadPoolExecutor(1, "spawner")
@@ -212,5 +240,6 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Let the kernel kill the calling process as soon as its parent ends; Linux only."""
     _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from localcloud.azurite import Azurite
-from localcloud.children import PROJECT, READY_LINE, Child, ChildError, ReservedPort
+from localcloud.children import PROJECT, READY_LINE, Child, ChildError, Fork, ReservedPort
 from localcloud.environment import stripped_environment
 from localcloud.host.keys import Keys, dump_keys, generate_keys, no_keys
 
@@ -54,6 +55,7 @@ class HostProcess:
         app_dir: Path = PROJECT,
         keys: Keys | None = None,
         folder: Path | None = None,
+        fork: Fork | None = None,
     ) -> None:
         self._is_func = os.environ.get("FUNCTIONS_HOST") == "func"
         func = _find_func() if self._is_func else ""
@@ -62,7 +64,7 @@ class HostProcess:
         start = [func, "start", "--port", str(self.port)]
         command = start if self._is_func else _host_command(app_dir, self.port, self.keys)
         cwd = app_dir if self._is_func else PROJECT
-        self._child = Child("host", command, self._complete(environment), folder=folder, cwd=cwd)
+        self._child = Child("host", command, self._complete(environment), folder=folder, cwd=cwd, fork=fork)
 
     @property
     def port(self) -> int:
@@ -112,6 +114,14 @@ class HostProcess:
     def is_running(self) -> bool:
         """Tell whether the process lives."""
         return self._child.is_running()
+
+    def has_ended(self, within: float) -> bool:
+        """Wait until the process has ended, for at most *within* seconds; tell whether it has."""
+        try:
+            self._child.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def kill(self) -> None:
         """End the host at once with SIGKILL, in the middle of whatever it does."""

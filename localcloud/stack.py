@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -13,9 +14,12 @@ from localcloud.control.client import ControlClient
 from localcloud.environment import create_storage, product_environment
 from localcloud.processes import HostProcess, start_azurite, start_cloud
 from localcloud.receiver import Receiver
+from localcloud.zygote import Zygote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from localcloud.children import Fork
 
 # How the demo and the tests scale the product's periods; the protocols are the same at any scale.
 BRISK = {
@@ -29,6 +33,8 @@ BRISK = {
     "LOCAL_HOST_QUEUE_LEASE_SECONDS": "6",
 }
 
+ALARM_SECRET = "whsec_bWFpbGdyYW50IGFsYXJtcyBpbiB0ZXN0cw=="
+
 
 @dataclass
 class Stack:
@@ -36,12 +42,17 @@ class Stack:
     A running product with all that it needs; use as a context manager.
 
     *changes* are settings on top of `BRISK`. *say* is told each step as it happens. The host may be killed and started
-    again.
+    again; *forked* makes each start several times faster, where the system allows it. *alarmed* has alarms go to a
+    receiver of their own, *alarms*.
     """
 
     changes: Mapping[str, str] = field(default_factory=dict)
     say: Callable[[str], None] = lambda _: None
+    forked: bool = False
+    alarmed: bool = False
+    alarms: Receiver = field(default_factory=Receiver)
     _open: ExitStack = field(default_factory=ExitStack)
+    _fork: Fork | None = None
 
     def __enter__(self) -> Self:
         """Start all parts; those already started are stopped where a later one fails."""
@@ -71,6 +82,10 @@ class Stack:
         self.receiver = Receiver()
         self.receiver.start()
         self._open.callback(self.receiver.stop)
+        if self.alarmed:
+            self.alarms.secrets["alarms"] = ALARM_SECRET
+            self.alarms.start()
+            self._open.callback(self.alarms.stop)
         self.say("Functions host: indexes and starts the product")
         self.host = self._make_host()
         self._open.callback(self.host.close)
@@ -80,15 +95,27 @@ class Stack:
 
     def _make_host(self) -> HostProcess:
         port = ReservedPort(0)
+        receivers, alarming = [self.receiver], {}
+        if self.alarmed:
+            receivers.append(self.alarms)
+            alarming = {"ALERT_WEBHOOK": self.alarms.url("alarms"), "ALERT_WEBHOOK_SECRET": ALARM_SECRET}
         environment = product_environment(
             self.storage,
             self.cloud,
             f"http://127.0.0.1:{port.number}",
-            delivery_allow=[f"127.0.0.1:{self.receiver.port}"],
-            changes={**BRISK, **self.changes},
+            delivery_allow=[f"127.0.0.1:{receiver.port}" for receiver in receivers],
+            changes={**BRISK, **alarming, **self.changes},
         )
         self.environment = environment
-        return HostProcess(environment, port=port)
+        if self.forked and Zygote.supported() and "FUNCTIONS_HOST" not in os.environ:
+            zygote = Zygote(environment)
+            self._open.callback(zygote.close)
+            self._fork = zygote.fork
+        return HostProcess(environment, port=port, fork=self._fork)
+
+    def second_host(self) -> HostProcess:
+        """Return another host on the same storage, not started, with a port and a name among hosts of its own."""
+        return HostProcess(self.environment, fork=self._fork)
 
     def browser(self) -> Browser:
         """Return a fresh browser; close it yourself."""

@@ -13,6 +13,7 @@ import httpx
 
 from localcloud.administrator import wait_until
 from localcloud.corpus import mails
+from localcloud.downloads import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,7 +203,7 @@ class Story:
 
             def digest(event: dict[str, Any]) -> str:
                 raw = event["data"]["raw"]
-                content = client.get(raw["link"]).raise_for_status().content
+                content = b"".join(pieces(client, raw["link"]))
                 found = hashlib.sha256(content).hexdigest()
                 return found if found == raw["sha256"] else f"differs from the announced hash of {event['id']}"
 

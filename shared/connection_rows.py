@@ -32,7 +32,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What remains of a deleted connection for 30 days, so that a new one can continue where it stopped."""
+    """
+    What remains of a deleted connection for 30 days, so that a new one can continue where it stopped.
+
+    *since* is the time before which its walk took nothing, *discarded* tells that open work was given up on purpose,
+    *quiet_at* until when a delivery that was under way may last, *continued_by* which connection goes on for it.
+    *light* and *resync* are those of its run.
+    """
 
     connection_id: str
     deleted_at: str
@@ -42,6 +48,14 @@ class Tombstone:
     folder_id: str = ""
     cursor: str = ""
     walk: str = ""
+    start: str = "now"
+    since: str = ""
+    discarded: bool = False
+    quiet_at: str = ""
+    continued_by: str = ""
+    continues: tuple[str, ...] = ()
+    light: bool = False
+    resync: bool = False
 
 
 def find(tables: Tables, connection_id: str) -> Found:
@@ -78,18 +92,26 @@ def tombstone_key(connection_id: str) -> str:
     return f"b|{box_of(connection_id)}|gone|{connection_id}"
 
 
-def tombstone(found: Found, now: datetime) -> Tombstone:
-    """Return what remains of a connection."""
-    connection, run = found.connection, found.run
+def tombstone(found: Found, *, discarded: bool = False) -> Tombstone:
+    """Return what remains of a connection that is deleted now, by storage's time."""
+    connection, run, delivery = found.connection, found.run, found.delivery
+    since = run.since or {"now": connection.created_at, "all": ""}.get(connection.start, connection.start)
     return Tombstone(
         connection.id,
-        to_text(now),
+        to_text(found.storage_time),
         connection.direction.value,
         connection.grant_id,
         connection.mailbox,
         connection.folder_id,
         run.cursor,
         run.walk,
+        connection.start,
+        since,
+        discarded,
+        delivery.lease_until if delivery is not None and delivery.claim else "",
+        continues=connection.continues,
+        light=run.light,
+        resync=run.resync,
     )
 
 

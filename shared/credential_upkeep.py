@@ -48,7 +48,11 @@ class CredentialUpkeep:
         self._drop(wakeup)
 
     def _keep(self, stored: Stored[Credential], now: datetime) -> None:
-        """Tell first and note it after: the entry's key makes a repeat harmless, and a death between loses nothing."""
+        """
+        Tell of a proof that ends, once for each threshold.
+
+        The audit's entry comes first, and its key makes a repeat harmless; the notice is written with the note of it.
+        """
         credential = stored.record
         ahead = outlook(credential, now)
         if ahead.tell is not None and credential.secret_expires_at:
@@ -57,7 +61,8 @@ class CredentialUpkeep:
             mark = f"{credential.id}.{ahead.tell}"
             if self.audit.once(mark, moment, "credential.expiring", outcome, credential_id=credential.id):
                 log.warning("credential.expiring credential_id=%s days=%d", credential.id, ahead.tell)
-        self.registry.save_credential(stored, kept(credential, now))
+        told = ahead.tell if credential.secret_expires_at else None
+        self.registry.save_credential(stored, kept(credential, now), expires_in=told)
 
     def _remove(self, stored: Stored[Credential]) -> None:
         """Remove what was never finished; marked first, so that a slow creator cannot finish it meanwhile."""

@@ -2,20 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared.box import Box
 from shared.connection_rows import tombstone_key
 from shared.connections import box_key, box_range
 from shared.errors import RowChanged, RowMissing
 from shared.identifiers import box_of, shard_of
+from shared.keep_rows import keep_key
+from shared.notices import box_prefix
 from shared.ports import Blobs, BlobStore, Delete, Table, Tables
 from shared.rows import decode
+from shared.run_log import partition_of
 from shared.schedule import SEND
 
 FIRST, LAST = "-", "~"
 """Around every key that there can be."""
 PAGE = 100
 """Rows per read, as many as one transaction deletes."""
+DAY = timedelta(days=1)
+LONGEST_LOG_DAYS = 32
+"""The run log goes after 30 days; a day more on either side for clocks and for a run of housekeeping that is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +68,29 @@ class Erasing:
 
     def erase(self, connection_id: str, grant_id: str, go_on: Callable[[], bool]) -> bool:
         """Remove all of it; return whether nothing is left. Raises `StorageUnavailable`."""
+        if not self.emptied(connection_id, grant_id, go_on) or not self._log_emptied(connection_id, go_on):
+            return False
+        for table in (self.tables.receipts, self.tables.outbox):
+            if not _emptied(table, connection_id, go_on):
+                return False
+        self.forget(connection_id)
+        return True
+
+    def emptied(self, connection_id: str, grant_id: str, go_on: Callable[[], bool]) -> bool:
+        """Remove the blobs alone; return whether none is left. Raises `StorageUnavailable`."""
         for container, prefix in self._places(connection_id, grant_id):
             for path in container.names(prefix):
                 if not go_on():
                     return False
                 container.delete(path)
-        for table in (self.tables.receipts, self.tables.outbox):
-            if not _emptied(table, connection_id, go_on):
-                return False
-        self._forget(connection_id)
         return True
+
+    def _log_emptied(self, connection_id: str, go_on: Callable[[], bool]) -> bool:
+        """Remove the run log of every day that may have one, from today back."""
+        box = box_of(connection_id)
+        now = self.tables.connections.read(shard_of(box), box_key(box), f"{box_key(box)}~").storage_time
+        days = (now + DAY - number * DAY for number in range(LONGEST_LOG_DAYS + 1))
+        return all(_emptied(self.tables.log, partition_of(connection_id, f"{day:%Y%m%d}"), go_on) for day in days)
 
     def _places(self, connection_id: str, grant_id: str) -> list[tuple[Blobs, str]]:
         return [
@@ -79,21 +99,25 @@ class Erasing:
             (self.blobs.uploads, f"{connection_id}/"),
         ]
 
-    def _forget(self, connection_id: str) -> None:
-        """Remove the tombstone, and the mailbox's own rows where no other connection needs them."""
-        box, stone = box_of(connection_id), tombstone_key(connection_id)
-        shared_rows = (box_key(box), f"b|{box}|cfg")
+    def forget(self, connection_id: str) -> None:
+        """Remove the tombstone and the record of housekeeping, and the mailbox's rows where no other needs them."""
+        box, shard = box_of(connection_id), shard_of(connection_id)
+        mine = (tombstone_key(connection_id), keep_key(connection_id))
+        shared_rows, notices = (box_key(box), f"b|{box}|cfg"), box_prefix(connection_id)
         while True:
-            rows = self.tables.connections.read(shard_of(box), *box_range(box)).rows
-            others = [row for row in rows if row.key not in (*shared_rows, stone)]
-            ends = [row for row in rows if row.key == stone or (not others and row.key in shared_rows)]
+            rows = self.tables.connections.read(shard, *box_range(box)).rows
+            rows += [row for row in [self.tables.connections.get(shard, mine[1])] if row is not None]
+            own = [row for row in rows if row.key in mine or row.key.startswith(notices)]
+            others = [row for row in rows if row not in own and row.key not in shared_rows]
+            ends = own + [row for row in rows if not others and row.key in shared_rows]
             if not ends:
                 return
             try:
-                self.tables.connections.commit(shard_of(box), [Delete(row.key, row.etag) for row in ends])
+                self.tables.connections.commit(shard, [Delete(row.key, row.etag) for row in ends[:PAGE]])
             except (RowChanged, RowMissing):
                 continue
-            return
+            if len(ends) <= PAGE:
+                return
 
 
 def _emptied(table: Table, partition: str, go_on: Callable[[], bool]) -> bool:

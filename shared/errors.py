@@ -8,6 +8,8 @@ MailgrantError
 ├── PreconditionFailed    If-Match names an older version (412)
 ├── Gone                  was there, and is no more (410)
 ├── TooLarge              beyond a limit that `detail` names (413)
+│   └── RangeRequired     handed out in pieces only
+├── RangeNotSatisfiable   nothing is in the range asked for (416)
 ├── Refused               caller not known or not allowed (401, 403)
 ├── TooMany               too often; `retry_after` says when (429)
 ├── Fault                 outside trouble that belongs to a thing; an administrator can act on it
@@ -105,6 +107,30 @@ class TooLarge(MailgrantError):
     """Beyond a size limit."""
 
     code = Code.BODY_TOO_LARGE
+
+
+class RangeRequired(TooLarge):
+    """What is asked for is handed out in pieces only: *size* and *most* (of one piece) in bytes."""
+
+    code = Code.RANGE_REQUIRED
+
+    def __init__(self, size: int, most: int) -> None:
+        detail = (
+            f"This is {size} bytes, and one answer holds at most {most}. Ask for pieces: Range: bytes=0-{most - 1}, "
+            "and so on until the size that Content-Range names is there."
+        )
+        super().__init__(detail)
+        self.size = size
+
+
+class RangeNotSatisfiable(MailgrantError):
+    """The range begins beyond the end of what has *size* bytes."""
+
+    code = Code.RANGE_NOT_SATISFIABLE
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"There is nothing in this range: the content is {size} bytes long.")
+        self.size = size
 
 
 class Refused(MailgrantError):

@@ -16,6 +16,8 @@ SCHEMA_VERSION = 1
 MAX_BODY_BYTES = 64 * 1024
 MAX_QUEUE_BYTES = 48 * 1024
 _MAX_LISTED = 200
+# How an event is made smaller: bytes of each body, items of each list, characters of each other text.
+_STEPS = ((12_288, _MAX_LISTED, 4096), (2048, 50, 1024), (0, 20, 500), (0, 5, 100), (0, 2, 50))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,10 @@ class EventMaker:
                 "mailbox": {"id": connection.mailbox, "address": receipt.mailbox},
                 "received_at": receipt.received_at,
                 "stored_at": receipt.stored_at,
+                "content": "not_stored" if receipt.not_stored else "stored",
+                "content_reason": receipt.not_stored or None,
                 "message": message_view(mail),
-                "raw": self._raw(receipt, identifier),
+                "raw": None if receipt.not_stored else self._raw(receipt, identifier),
                 "attachments": [
                     self._attachment(receipt, identifier, number, item)
                     for number, item in enumerate(mail.attachments[:_MAX_LISTED])
@@ -119,23 +123,47 @@ def to_bytes(event: Mapping[str, Any]) -> bytes:
 
 
 def for_queue(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the event small enough for a queue message (48 KiB): its bodies are left out, then its lists shortened."""
-    if len(to_bytes(event)) <= MAX_QUEUE_BYTES:
-        return event
-    message = {**event["data"]["message"], "text": "", "html": "", "calendar": "", "truncated": True}
-    smaller = {**event, "data": {**event["data"], "message": message}}
-    if len(to_bytes(smaller)) <= MAX_QUEUE_BYTES:
-        return smaller
-    data = smaller["data"]
-    lists = {name: message[name][:5] for name in ("to", "cc", "reply_to", "references", "headers")}
-    attachments = data["attachments"][:5]
+    """
+    Return the event small enough for a queue message (48 KiB), with references to all that is left out.
+
+    Bodies are cut first, then lists and texts are; it is marked as truncated then.
+    """
+    smaller = event
+    for step in _STEPS:
+        if len(to_bytes(smaller)) <= MAX_QUEUE_BYTES:
+            break
+        smaller = _smaller(event, *step)
+    return smaller
+
+
+def _smaller(event: dict[str, Any], body: int, items: int, chars: int) -> dict[str, Any]:
+    """Return the event with bodies of at most *body* bytes, lists of *items* and other texts of *chars* characters."""
+    data = event["data"]
+    message = {name: _shrunk(value, items, chars) for name, value in data["message"].items()}
+    message |= {name: _cut(data["message"][name], body)[0] for name in ("text", "html", "calendar")}
+    attachments = [
+        {name: value if name in ("url", "link") else _shrunk(value, items, chars) for name, value in item.items()}
+        for item in data["attachments"][:items]
+    ]
     omitted = data["attachments_omitted"] + len(data["attachments"]) - len(attachments)
-    shortened = {**message, **lists, "subject": message["subject"][:500]}
-    return {**event, "data": {**data, "message": shortened, "attachments": attachments, "attachments_omitted": omitted}}
+    shorter = {"message": message | {"truncated": True}, "attachments": attachments, "attachments_omitted": omitted}
+    return {**event, "data": {**data, **shorter}}
 
 
-def _cut(text: str) -> tuple[str, bool]:
+def _shrunk(value: Any, items: int, chars: int) -> Any:
+    match value:
+        case str():
+            return value[:chars]
+        case list():
+            return [_shrunk(item, items, chars) for item in value[:items]]
+        case dict():
+            return {name: _shrunk(item, items, chars) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _cut(text: str, most: int = MAX_BODY_BYTES) -> tuple[str, bool]:
     encoded = text.encode()
-    if len(encoded) <= MAX_BODY_BYTES:
+    if len(encoded) <= most:
         return text, False
-    return encoded[:MAX_BODY_BYTES].decode(errors="ignore"), True
+    return encoded[:most].decode(errors="ignore"), True

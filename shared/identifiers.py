@@ -38,6 +38,11 @@ def box_hash(client_id: str, tenant: str, mailbox: str) -> str:
     return short_hash(f"{client_id.lower()}|{tenant.lower()}|{mailbox.lower()}", BOX_LENGTH)
 
 
+def app_hash(client_id: str) -> str:
+    """Return the hash that all mailboxes of an app share where they take turns with one another."""
+    return box_hash(client_id, "*", "*")
+
+
 def shard_of(box_or_id: str) -> str:
     """Return the partition of a box hash or of a connection id."""
     return box_of(box_or_id)[0]

@@ -4,18 +4,25 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from shared.connections import delivery_key, run_key
 from shared.errors import RowChanged, RowExists, RowMissing
 from shared.identifiers import is_connection_id, shard_of, split_grant_id
-from shared.ports import ANY, Clock, Row, Table, Tables, Update
+from shared.keep_rows import keep_key, shard_of_kept
+from shared.notices import SYSTEM, due_first
+from shared.ports import ANY, Clock, Row, Table, Tables, Update, Upsert
+from shared.record_notices import poison_found
 from shared.registry import PARTITION, grant_key, purge_key
 from shared.schedule import (
     CREDENTIAL,
     DELIVER,
     FETCH,
     GRANT,
+    KEEP,
+    NOTICE,
     PURGE,
+    QUEUES,
     REFIRE,
     SEND,
     STATE,
@@ -26,6 +33,7 @@ from shared.schedule import (
 )
 from shared.tickets import is_dated_id, partition_of, state_key
 from shared.times import to_text
+from shared.troubles import Marked, mark_poisoned
 
 log = logging.getLogger("mailgrant.poison")
 
@@ -59,20 +67,41 @@ class Poison:
         """
         wakeup = _wakeup(body)
         place = self._place(wakeup) if wakeup else None
+        if wakeup is not None and wakeup.kind == NOTICE:
+            log.error("poison.found queue=%s kind=%s id=%s", queue, wakeup.kind, wakeup.id)
+            return True  # its due row fires again, and a notice of notices would be stuck just as well
         if wakeup is None or place is None:
-            log.error("poison.undecodable queue=%s bytes=%d", queue, len(body))
+            # What a newer version has put is left to it: its due row fires, and its kind is no business of this one.
+            word = "undecodable" if wakeup or not _is_of_newer_version(body) else "unknown_kind"
+            log.error("poison.%s queue=%s bytes=%d", word, queue, len(body))
             return False
         log.error("poison.found queue=%s kind=%s id=%s seq=%d", queue, wakeup.kind, wakeup.id, wakeup.seq)
         row = place.table.get(place.partition, place.key)
         if row is not None:
+            self._tell(queue, wakeup)
             self._follow(wakeup, place, row)
         return True
+
+    def _tell(self, queue: str, wakeup: Wakeup) -> None:
+        """Tell first: the notice has the same id if this is done twice. Its due row comes before it, as always."""
+        now = self.clock()
+        notice, connection = poison_found(queue, wakeup, now), is_connection_id(wakeup.id)
+        owner = wakeup.id if connection else SYSTEM
+        due = due_first(owner, now)
+        if connection:
+            self.tables.connections.commit(shard_of(owner), [notice.in_box(owner), Upsert(due.key, due.values)])
+            return
+        self.tables.connections.commit(shard_for(owner), [Upsert(due.key, due.values)])
+        self.tables.credentials.commit(owner, [notice.in_credentials(owner)])
 
     def _place(self, wakeup: Wakeup) -> _Place | None:
         connections = self.tables.connections
         if wakeup.kind in (FETCH, DELIVER, SEND) and is_connection_id(wakeup.id):
             key = delivery_key(wakeup.id) if wakeup.kind == DELIVER else run_key(wakeup.id)
             return _Place(connections, shard_of(wakeup.id), key, shard_of(wakeup.id))
+        if wakeup.kind == KEEP and (is_connection_id(wakeup.id) or wakeup.id == SYSTEM):
+            shard = shard_of_kept(wakeup.id)
+            return _Place(connections, shard, keep_key(wakeup.id), shard)
         grant = split_grant_id(wakeup.id) if wakeup.kind == GRANT else None
         if grant:
             return _Place(self.tables.grants, grant[0], grant_key(grant[1]), shard_for(wakeup.id))
@@ -97,6 +126,9 @@ class Poison:
             place.table.commit(place.partition, [Update(row.key, {"poisoned_at": to_text(now)}, row.etag or ANY)])
         except (RowChanged, RowMissing):
             log.info("poison.record_moved_on kind=%s id=%s", wakeup.kind, wakeup.id)
+            return
+        marked = Marked(place.table, place.partition, row.key, int(row.values.get("seq", 0)))
+        mark_poisoned(self.tables, wakeup, marked, now)
 
     def _refire(self, wakeup: Wakeup, place: _Place, row: Row, now: datetime) -> None:
         """Make a due row; the record need not know it, since the wake-up that it becomes names it."""
@@ -123,7 +155,19 @@ def _off_the_minute(moment: datetime) -> datetime:
 
 def _wakeup(body: bytes) -> Wakeup | None:
     try:
-        parsed = json.loads(body)
-        return Wakeup.from_body(parsed) if isinstance(parsed, dict) else None
-    except (ValueError, RecursionError):
+        return Wakeup.from_body(_parsed(body))
+    except ValueError:
         return None
+
+
+def _is_of_newer_version(body: bytes) -> bool:
+    parsed = _parsed(body)
+    return all(isinstance(parsed.get(name), str) for name in ("kind", "id")) and parsed["kind"] not in QUEUES
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from shared.errors import RecordedFault
+from shared.errors import Fault, RecordedFault
 from shared.identifiers import short_hash
 from shared.ports import Delete, Insert, Listed, Operation, Update, Upsert
 from shared.rows import decode, encode
@@ -14,6 +14,7 @@ from shared.times import from_key, from_text, to_inverted_key, to_key, to_text
 
 SUBJECT_LENGTH = 200
 MAX_OPERATIONS = 100
+MAX_TRIES = 10
 DELIVER, AFTER, REFETCH = "wd", "wa", "wf"
 
 
@@ -34,14 +35,33 @@ VIEWED = frozenset({ReceiptStatus.RETRYING, ReceiptStatus.QUARANTINED, ReceiptSt
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """
+    One attempt to fetch or to deliver a message (*kind*), and what came of it: ``ok``, ``failed`` or ``skipped``.
+
+    *status* is what the destination answered, 0 for no answer.
+    """
+
+    at: str
+    kind: str
+    outcome: str
+    status: int = 0
+    code: str = ""
+    detail: str = ""
+    milliseconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """
     One fetched message; *hash* names it within its connection, *graph_id* is its immutable id.
 
     *mailbox* is the mailbox's address as of then, a label. *blob* is the path of the stored MIME ('' while it could not
-    be fetched), *sha256* and *size* are those of its bytes.
+    be fetched), *sha256* and *size* are those of its bytes. *not_stored* names the limit beyond which the body stays in
+    the mailbox.
     *parsed* says how much of it could be read once it was delivered. *fault* is what keeps it from being fetched or
-    delivered, *after_fault* why the mailbox refused what was to be done after fetching.
+    delivered, *after_fault* why the mailbox refused what was to be done after fetching. *skipped* says why it was not
+    delivered though it could have been; *tries* are the last attempts, the latest last.
     """
 
     hash: str
@@ -56,6 +76,7 @@ class Receipt:
     blob: str = ""
     sha256: str = ""
     size: int = 0
+    not_stored: str = ""
     parsed: str = ""
     parsed_reason: str = ""
     fetch_attempts: int = 0
@@ -63,6 +84,17 @@ class Receipt:
     delivered_at: str = ""
     fault: RecordedFault | None = None
     after_fault: RecordedFault | None = None
+    skipped: str = ""
+    tries: tuple[Attempt, ...] = ()
+
+    @property
+    def deliverable(self) -> bool:
+        """Whether there is anything to hand over: content, or what the list said of a body that was not stored."""
+        return bool(self.blob or self.not_stored)
+
+    def tried(self, attempt: Attempt) -> "Receipt":
+        """Return the receipt with one more attempt on it; the last ten stay."""
+        return replace(self, tries=(*self.tries[1 - MAX_TRIES :], attempt))
 
     def stored_moment(self) -> datetime:
         """Return when it was stored, by storage's time."""
@@ -92,6 +124,13 @@ class Work:
         """Return the work of a row."""
         kind, at, message_hash = key.split("|", 2)
         return cls(kind, from_key(at), message_hash, int(values.get("attempts", 0)))
+
+
+def fetch_attempt(now: datetime, fault: Fault | None) -> Attempt:
+    """Return what came of an attempt to fetch a message."""
+    if fault is None:
+        return Attempt(to_text(now), "fetch", "ok")
+    return Attempt(to_text(now), "fetch", "failed", 0, fault.code.value, fault.detail)
 
 
 def listed_receipt(message: Listed, mailbox: str, now: datetime) -> Receipt:
@@ -163,6 +202,27 @@ def moved(work: Work, at: datetime) -> list[Operation]:
     if later.key == work.key:
         return [later.insert()]
     return [Delete(work.key), later.insert()]
+
+
+def bare(receipt: Receipt, status: ReceiptStatus) -> Receipt:
+    """Return the receipt without what is personal; hash, times and how it fared remain, and so does *status*."""
+    return replace(
+        receipt,
+        status=status,
+        mailbox="",
+        subject="",
+        sender="",
+        internet_message_id="",
+        blob="",
+        parsed_reason="",
+    )
+
+
+def day_range(day: str) -> tuple[str, str]:
+    """Return first and last key of the rows that list what was stored on *day* (YYYYMMDD, UTC), newest first."""
+    begins = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
+    ends = begins + timedelta(days=1, milliseconds=-1)
+    return f"d|{to_inverted_key(ends)}|", f"d|{to_inverted_key(begins)}~"
 
 
 def read_receipt(values: Any) -> Receipt:

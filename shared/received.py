@@ -2,9 +2,10 @@
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from shared.codes import Code
@@ -28,13 +29,14 @@ from shared.receipts import (
 )
 from shared.schedule import DELIVER as DELIVER_KIND
 from shared.schedule import DueRow, Wakeup
-from shared.stored_mail import read_mail
+from shared.stored_mail import read_attachment, read_mail
 from shared.waking import wake
 
 MOST_SCANNED = 1000
 DELIVER_AFTER = timedelta(minutes=2)
 _NO_RECEIPT = "There is no such mail. GET connections/{id}/received lists those there are."
 _EXPIRED = "The content of this mail is not stored any more."
+_IN_MAILBOX = "This mail is beyond a limit of its connection, so its content was not stored. It stays in the mailbox."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Bytes to hand out, with the *name* that a saved file gets."""
+    """
+    Bytes to hand out: the *name* that a saved file gets, their *size* and *sha256*.
+
+    *read* returns those from the first to the last inclusive; it raises `Gone` where they are not stored any more.
+    """
 
     name: str
-    content: bytes = field(repr=False)
+    size: int
+    sha256: str
+    read: Callable[[int, int], bytes] = field(repr=False)
 
 
 class Received:
@@ -113,7 +121,10 @@ class Received:
         place = f"{self._base_url}/api/{area}/{found.id}"
         shown = receipt_view(found)
         if mail is None:
-            return {**shown, "content": "not_stored", "message": None, "raw_url": None, "attachments": []}
+            content = "expired" if found.receipt.blob else shown["content"]
+            return {**shown, "content": content, "message": None, "raw_url": None, "attachments": []}
+        if found.receipt.not_stored:
+            return {**shown, "message": message_view(mail), "raw_url": None, "attachments": []}
         attachments = [
             {**attachment_view(item), "url": f"{place}/attachments/{number}"}
             for number, item in enumerate(mail.attachments)
@@ -126,21 +137,23 @@ class Received:
 
     def raw(self, receipt_id: str) -> Content:
         """Return a mail's MIME. Raises `NotFound`, `Gone`."""
-        found = self.get(receipt_id)
-        mime = self._blobs.get(found.receipt.blob) if found.receipt.blob else None
-        if mime is None:
-            raise Gone(_EXPIRED)
-        return Content("message.eml", mime)
+        receipt = self.get(receipt_id).receipt
+        if not receipt.blob:
+            raise _gone(receipt)
+        read = partial(self._joined, partial(self._blobs.chunks, receipt.blob))
+        return Content("message.eml", receipt.size, receipt.sha256, read)
 
     def attachment(self, receipt_id: str, number: str) -> Content:
         """Return the attachment of this *number*, counted from 0. Raises `NotFound`, `Gone`."""
-        mail = read_mail(self._blobs, self.get(receipt_id).receipt)
-        if mail is None:
-            raise Gone(_EXPIRED)
+        receipt = self.get(receipt_id).receipt
+        mail = read_mail(self._blobs, receipt)
+        if mail is None or receipt.not_stored:
+            raise _gone(receipt)
         if not number.isdecimal() or not number.isascii() or len(number) > 4 or int(number) >= len(mail.attachments):
             raise NotFound("The mail has no attachment of this number. Its parsed view lists those there are.")
         item: Attachment = mail.attachments[int(number)]
-        return Content(item.name or f"attachment-{number}", item.content)
+        read = partial(self._joined, partial(read_attachment, self._blobs, receipt, item))
+        return Content(item.name or f"attachment-{number}", item.size, item.sha256, read)
 
     def linked(self, token: str) -> Content:
         """
@@ -166,7 +179,7 @@ class Received:
         found = self.get(receipt_id)
         connection_id, receipt = found.connection_id, found.receipt
         self._require_connection(connection_id)
-        if not receipt.blob:
+        if not receipt.blob and not receipt.not_stored:
             raise Conflict("The content of this mail is not stored, so there is nothing to deliver.")
         key = receipt_key(receipt.hash)
         now = self._receipts.read(connection_id, key, f"{key}~", 1).storage_time
@@ -176,26 +189,48 @@ class Received:
         wake(self._wakeups, Wakeup(DELIVER_KIND, connection_id))
         return found
 
+    @staticmethod
+    def _joined(chunks: Callable[[int, int], Iterator[bytes] | None], first: int, last: int) -> bytes:
+        found = chunks(first, last)
+        if found is None:
+            raise Gone(_EXPIRED)
+        return b"".join(found)
+
     def _require_connection(self, connection_id: str) -> None:
         known = is_connection_id(connection_id)
         if not known or self._connections.get(shard_of(connection_id), connection_key(connection_id)) is None:
             raise NotFound("There is no such connection. GET connections lists those there are.")
 
 
+def _gone(receipt: Receipt) -> Gone:
+    return Gone(_IN_MAILBOX if receipt.not_stored else _EXPIRED)
+
+
 def receipt_view(found: Found) -> dict[str, Any]:
     """Return a receipt as answers show it."""
     receipt = found.receipt
     plain = asdict(replace(receipt, graph_id="", blob=""))
-    hidden = ("hash", "graph_id", "blob", "mailbox")
+    hidden = ("hash", "graph_id", "blob", "mailbox", "tries", "not_stored")
     shown = {name: value for name, value in plain.items() if name not in hidden}
     return {
         "id": found.id,
         "connection_id": found.connection_id,
         **shown,
         "status": receipt.status.value,
+        "content": "stored" if receipt.blob else "expired" if _is_expired(receipt) else "not_stored",
+        "content_reason": receipt.not_stored or None,
         "received_at": receipt.received_at or None,
         "delivered_at": receipt.delivered_at or None,
     }
+
+
+def attempts_view(found: Found) -> list[dict[str, Any]]:
+    """Return the last attempts to fetch and to deliver a mail as answers show them, newest first."""
+    return [{**asdict(attempt), "status": attempt.status or None} for attempt in reversed(found.receipt.tries)]
+
+
+def _is_expired(receipt: Receipt) -> bool:
+    return receipt.status is ReceiptStatus.EXPIRED
 
 
 def _get(table: Table, connection_id: str, message_hash: str) -> Receipt | None:

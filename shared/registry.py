@@ -8,11 +8,13 @@ from typing import Generic, TypeVar
 
 from shared.credentials import Credential, upkeep_at
 from shared.errors import NotFound, RowChanged, RowExists, RowMissing
-from shared.grants import Grant
+from shared.grants import Grant, GrantStatus
 from shared.identifiers import is_ulid, split_grant_id
+from shared.notices import due_first
 from shared.ports import Delete, Insert, Operation, Row, Tables, Update, Upsert
+from shared.record_notices import credential_expiring, credential_failed, grant_changed, grant_deleted
 from shared.rows import decode, encode
-from shared.schedule import CREDENTIAL, GRANT, DueRow, shard_for
+from shared.schedule import CREDENTIAL, DUE_FIRST, GRANT, DueRow, shard_for
 from shared.times import to_text
 
 PARTITION = "credential"
@@ -57,14 +59,24 @@ class Registry:
         done = self.tables.credentials.commit(PARTITION, [Insert(credential.id, encode(credential))])
         return Stored(credential, done.etags[0])
 
-    def save_credential(self, before: Stored[Credential], after: Credential) -> Stored[Credential]:
+    def save_credential(
+        self, before: Stored[Credential], after: Credential, *, expires_in: int | None = None
+    ) -> Stored[Credential]:
         """
         Write the row unless it changed meanwhile; where its next upkeep moves, the due row is made first.
 
-        A due row that no longer stands for anything is dropped by its worker. Raises `RowChanged`, `RowMissing`.
+        A due row that no longer stands for anything is dropped by its worker. That it began to fail is told, and so is
+        that it ends in *expires_in* days. Raises `RowChanged`, `RowMissing`.
         """
         self._schedule_upkeep(upkeep_at(before.record), after)
-        done = self.tables.credentials.commit(PARTITION, [Update(after.id, encode(after), before.etag)])
+        operations: list[Operation] = [Update(after.id, encode(after), before.etag)]
+        if _begins_to_fail(before.record, after) or expires_in is not None:
+            now = self._tell_of(after.id)
+            told = [credential_failed(before.record, after, now)]
+            if expires_in is not None:
+                told.append(credential_expiring(after, expires_in, now))
+            operations += [notice.in_credentials(after.id) for notice in told if notice is not None]
+        done = self.tables.credentials.commit(PARTITION, operations)
         return Stored(after, done.etags[0])
 
     def remove_credential(self, stored: Stored[Credential]) -> None:
@@ -104,8 +116,8 @@ class Registry:
         Write the grant with *at* as its next time, one sequence number on.
 
         The due row lies in another table, so it is made first and the old ones (*spent* and the record's own) go last:
-        whatever dies between leaves at most a stray due row, which its worker drops. Raises `RowChanged`,
-        `RowExists` where another writer was first; then nothing was written.
+        whatever dies between leaves at most a stray due row, which its worker drops. A status that moves is told of.
+        Raises `RowChanged`, `RowExists` where another writer was first; then nothing was written.
         """
         shard = shard_for(after.id)
         seq = before.record.seq + 1 if before else 0
@@ -114,8 +126,9 @@ class Registry:
         made = self._add_due(shard, due)
         key, values = grant_key(after.tenant), encode(after)
         write: Operation = Update(key, values, before.etag) if before else Insert(key, values)
+        told = self._told_of_grant(before.record if before else None, after)
         try:
-            done = self.tables.grants.commit(after.credential_id, [write])
+            done = self.tables.grants.commit(after.credential_id, [write, *told])
         except (RowChanged, RowExists, RowMissing):
             if made:
                 self.drop_due(shard, due.key)
@@ -128,8 +141,9 @@ class Registry:
     def delete_grant(self, stored: Stored[Grant]) -> None:
         """Remove the grant and its due row. Raises `RowChanged` where it changed meanwhile."""
         grant = stored.record
+        told = grant_deleted(grant, self._tell_of(grant.id)).in_grants(grant.id)
         with suppress(RowMissing):
-            self.tables.grants.commit(grant.credential_id, [Delete(grant_key(grant.tenant), stored.etag)])
+            self.tables.grants.commit(grant.credential_id, [Delete(grant_key(grant.tenant), stored.etag), told])
         if grant.due:
             self.drop_due(shard_for(grant.id), grant.due)
 
@@ -144,6 +158,25 @@ class Registry:
         with suppress(RowMissing):
             self.tables.connections.commit(shard, [Delete(key)])
 
+    def _told_of_grant(self, before: Grant | None, after: Grant) -> list[Operation]:
+        if after.status is (before.status if before else GrantStatus.PENDING):
+            return []
+        notice = grant_changed(before, after, self._tell_of(after.id))
+        return [notice.in_grants(after.id)] if notice else []
+
+    def _tell_of(self, owner: str) -> datetime:
+        """
+        Make sure that a notice about to be written for *owner* is found, and return storage's time.
+
+        It lies in another table than its due row, so the due row is made first, to fire seconds later: whatever dies
+        between leaves at most a due row that finds nothing.
+        """
+        shard = shard_for(owner)
+        now = self.tables.connections.read(shard, DUE_FIRST, DUE_FIRST, 1).storage_time
+        due = due_first(owner, now)
+        self.tables.connections.commit(shard, [Upsert(due.key, due.values)])
+        return now
+
     def _schedule_upkeep(self, standing: datetime | None, after: Credential) -> None:
         at = upkeep_at(after)
         if at is not None and at != standing:
@@ -156,6 +189,10 @@ class Registry:
             self.tables.connections.commit(shard, [Upsert(due.key, due.values)])
             return False
         return True
+
+
+def _begins_to_fail(before: Credential, after: Credential) -> bool:
+    return after.fault is not None and (before.fault is None or before.fault.code != after.fault.code)
 
 
 def grant_key(tenant: str) -> str:

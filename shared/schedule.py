@@ -17,6 +17,8 @@ GRANT = "grant"
 STATE = "state"
 PURGE = "purge"
 CREDENTIAL = "credential"
+NOTICE = "notice"
+KEEP = "keep"
 
 QUEUES = {
     FETCH: "mail-fetch",
@@ -26,6 +28,8 @@ QUEUES = {
     STATE: "consent-check",
     PURGE: "consent-check",
     CREDENTIAL: "consent-check",
+    NOTICE: "mail-deliver",
+    KEEP: "consent-check",
 }
 SHARDS = tuple("0123456789abcdef")
 REFIRE = timedelta(minutes=5)

@@ -1,5 +1,6 @@
 """Which settings there are, read once and checked whole, all problems named together and values never shown."""
 
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -31,12 +32,29 @@ SETTINGS = (
     Setting("ADMIN_AUTH", "key", "How administrators prove themselves: `key` (function key)."),
     Setting("TICK_SCHEDULE", "0 * * * * *", "NCRONTAB of the tick, which wakes whatever is due."),
     Setting("DELIVERY_ALLOW", "", "Comma-separated `host:port` that webhooks may reach besides public https on 443."),
+    Setting(
+        "DELIVERY_PROXY",
+        "",
+        "A proxy (`http://host:port`) that makes all calls to destinations and checks their addresses in our place.",
+    ),
+    Setting(
+        "ALERT_WEBHOOK",
+        "",
+        "Whole https URL that gets alarms; it is never shown or logged.",
+    ),
+    Setting("ALERT_WEBHOOK_SECRET", "", "Standard Webhooks secret (`whsec_…`) of your choice that signs alarms."),
     Setting("TURN_LEASE_SECONDS", "60", "How long a mailbox turn lasts without renewal."),
+    Setting(
+        "TURN_KEY",
+        "mailbox",
+        "Who takes turns: connections of one `mailbox`, or (`app`) all new connections of one app registration.",
+    ),
     Setting("SEND_LOOK_SECONDS", "30", "First look after an unknown answer to a send."),
     Setting("SEND_LOOK_GAP_SECONDS", "60", "Least time between the two looks that must both see the draft."),
     Setting("SEND_QUIET_SECONDS", "300", "Quiet time after an unknown send before the draft may be sent again."),
     Setting("CONSENT_RECHECK_SECONDS", "5", "First re-check of roles that have not appeared yet; later ones grow."),
     Setting("VERIFY_SECONDS", "21600", "How often an active grant is verified again."),
+    Setting("SWEEP_SECONDS", "86400", "How often a folder is listed as a whole for mail that Graph's delta lost."),
     Setting("DELIVERY_RETRY_SECONDS", "5", "First retry of a delivery; later ones grow to 15 minutes."),
 )
 
@@ -56,12 +74,17 @@ class Settings:
     admin_auth: str
     tick_schedule: str
     delivery_allow: tuple[tuple[str, int], ...]
+    delivery_proxy: str = field(repr=False)
+    alert_webhook: str = field(repr=False)
+    alert_webhook_secret: str = field(repr=False)
     turn_lease_seconds: float
+    turn_key: str
     send_look_seconds: float
     send_look_gap_seconds: float
     send_quiet_seconds: float
     consent_recheck_seconds: float
     verify_seconds: float
+    sweep_seconds: float
     delivery_retry_seconds: float
 
     @property
@@ -86,12 +109,17 @@ class Settings:
             admin_auth=reader.text("ADMIN_AUTH"),
             tick_schedule=reader.text("TICK_SCHEDULE"),
             delivery_allow=reader.convert("DELIVERY_ALLOW", _host_ports),
+            delivery_proxy=reader.convert("DELIVERY_PROXY", _proxy),
+            alert_webhook=reader.text("ALERT_WEBHOOK"),
+            alert_webhook_secret=reader.convert("ALERT_WEBHOOK_SECRET", _signing_secret),
             turn_lease_seconds=reader.convert("TURN_LEASE_SECONDS", _positive),
+            turn_key=reader.convert("TURN_KEY", _turn_key),
             send_look_seconds=reader.convert("SEND_LOOK_SECONDS", _positive),
             send_look_gap_seconds=reader.convert("SEND_LOOK_GAP_SECONDS", _positive),
             send_quiet_seconds=reader.convert("SEND_QUIET_SECONDS", _positive),
             consent_recheck_seconds=reader.convert("CONSENT_RECHECK_SECONDS", _positive),
             verify_seconds=reader.convert("VERIFY_SECONDS", _positive),
+            sweep_seconds=reader.convert("SWEEP_SECONDS", _positive),
             delivery_retry_seconds=reader.convert("DELIVERY_RETRY_SECONDS", _positive),
         )
         problems = [*reader.problems, *settings._problems()]
@@ -114,7 +142,21 @@ class Settings:
             problems.append("PUBLIC_BASE_URL must be scheme and host alone, without a path")
         if self.admin_auth != "key":
             problems.append("ADMIN_AUTH must be key")
+        if self.alert_webhook and not self._may_be_alerted():
+            problems.append(
+                "ALERT_WEBHOOK must be a whole https:// URL on port 443 without user name, or be in DELIVERY_ALLOW"
+            )
         return problems
+
+    def _may_be_alerted(self) -> bool:
+        """Whether the address of alarms can be called: https on port 443, or what DELIVERY_ALLOW names."""
+        try:
+            parts = urlsplit(self.alert_webhook)
+            host, port = parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+        except ValueError:
+            return False
+        listed = parts.scheme in ("https", "http") and (host, port) in self.delivery_allow
+        return bool(host) and "@" not in parts.netloc and (listed or (parts.scheme == "https" and port == 443))
 
 
 class _Reader:
@@ -145,6 +187,13 @@ def _public_base_url(environment: Mapping[str, str]) -> str:
     return (environment.get("PUBLIC_BASE_URL") or fallback).rstrip("/")
 
 
+def _turn_key(text: str) -> str:
+    if text not in ("mailbox", "app"):
+        message = "must be mailbox or app"
+        raise ValueError(message)
+    return text
+
+
 def _positive(text: str) -> float:
     try:
         number = float(text)
@@ -154,6 +203,29 @@ def _positive(text: str) -> float:
         message = "must be a number of seconds above 0"
         raise ValueError(message)
     return number
+
+
+def _signing_secret(text: str) -> str:
+    try:
+        known = not text or (text.startswith("whsec_") and len(b64decode(text[6:], validate=True)) >= 24)
+    except ValueError:
+        known = False
+    if not known:
+        message = "must be whsec_ and the base64 of at least 24 bytes"
+        raise ValueError(message)
+    return text
+
+
+def _proxy(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and parts.path in ("", "/")
+    except ValueError:
+        whole = False
+    if text and not whole:
+        message = "must be http://host:port or https://host:port"
+        raise ValueError(message)
+    return text
 
 
 def _host_ports(text: str) -> tuple[tuple[str, int], ...]:

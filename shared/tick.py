@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.errors import RowChanged, RowExists, RowMissing, StorageUnavailable
-from shared.ports import Clock, Delete, Operation, Row, Tables, Upsert, Wakeups
-from shared.schedule import DUE_FIRST, QUEUES, SHARDS, TICK_KEY, TICK_PARTITION, DueRow, Wakeup, due_upto
-from shared.times import to_text
+from shared.errors import RowChanged, RowExists, RowMissing, StorageError, StorageUnavailable
+from shared.ports import Clock, Delete, Operation, Row, Tables, Wakeups
+from shared.schedule import DUE_FIRST, QUEUES, SHARDS, DueRow, Wakeup, due_upto
+from shared.watchdog import Watchdog
 
 _GROUP = 50  # due rows per transaction: each is one delete and at most one insert
 _CONFLICTS = (RowChanged, RowExists, RowMissing)
@@ -33,13 +33,14 @@ class TickResult:
     failed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class Tick:
-    """Wakes whatever is due; harmless if it runs twice, late, or at once with another."""
+    """Wakes whatever is due; harmless if it runs twice, late, or at once with another. *watchdog* notes its beat."""
 
-    tables: Tables
-    wakeups: Wakeups
-    clock: Clock
+    def __init__(self, tables: Tables, wakeups: Wakeups, clock: Clock, watchdog: Watchdog | None = None) -> None:
+        self.tables = tables
+        self.wakeups = wakeups
+        self.clock = clock
+        self.watchdog = watchdog or Watchdog(tables, wakeups, clock)
 
     def run(self) -> TickResult:
         """
@@ -68,14 +69,13 @@ class Tick:
         return result
 
     def _begin(self) -> datetime:
-        """Write down that the tick runs, for health, and return storage's time, or the host's if storage is silent."""
+        """Write down that the tick runs, and return storage's time, or the host's if storage is silent."""
         at = self.clock()
         try:
-            done = self.tables.credentials.commit(TICK_PARTITION, [Upsert(TICK_KEY, {"at": to_text(at)})])
-        except StorageUnavailable:
+            return self.watchdog.beat()
+        except StorageError:
             log.warning("tick.mark_failed")
             return at
-        return done.storage_time
 
     def _fire(self, shard: str, rows: Sequence[Row], now: datetime) -> Counter[str]:
         known = {row.key: due for row in rows if (due := _known(row))}

@@ -215,6 +215,11 @@ class ControlClient:
         path = f"/mail/mailboxes/{quote(address)}/messages/{quote(message)}/move"
         return self._object("POST", path, {"destination": destination})
 
+    def poison_message(self, address: str, message: str, kind: str = "full") -> None:
+        """Make Exchange unable to read a message (``full``), or even to name it (``hard``); '' heals it."""
+        path = f"/mail/mailboxes/{quote(address)}/messages/{quote(message)}/poison"
+        self._call("PUT", path, {"kind": kind})
+
     def received(self, address: str) -> list[dict[str, Any]]:
         """Return the copies that arrived at *address*: ids, subjects, hashes of attachments, ``X-`` headers."""
         return self._list("GET", f"/mail/received/{quote(address)}")

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from localcloud.graph.rendering import MESSAGE_CLASS_ID
 from localcloud.mail.errors import MailError
 from localcloud.mail.fields import timestamp
 
@@ -33,6 +34,7 @@ def control_routes(world: World, mailboxes: Mailboxes) -> list[Route]:  # noqa: 
         ("GET", "/mailboxes/{address}/messages/{message}/raw", _show_message),
         ("DELETE", "/mailboxes/{address}/messages/{message}", _delete_message),
         ("POST", "/mailboxes/{address}/messages/{message}/move", _move_message),
+        ("PUT", "/mailboxes/{address}/messages/{message}/poison", _poison_message),
         ("GET", "/received", _show_received),
         ("GET", "/received/{address}", _show_received),
     )
@@ -97,7 +99,11 @@ def _store(mailboxes: Mailboxes, mailbox: Mailbox, raw: bytes, request: Request)
     named = next((item.id for item in mailbox.folders.values() if item.name == folder), folder)
     received_at = request.query_params.get("received_at")
     moment = None if received_at is None else _epoch(received_at)
-    return mailboxes.store(mailbox, raw, named, moment).immutable_id
+    message = mailboxes.store(mailbox, raw, named, moment)
+    item_class = request.query_params.get("item_class")
+    if item_class is not None:
+        message.extended[MESSAGE_CLASS_ID] = item_class
+    return message.immutable_id
 
 
 def _epoch(text: str) -> float:
@@ -126,6 +132,15 @@ async def _move_message(mailboxes: Mailboxes, request: Request) -> dict[str, str
     message = mailbox.message(request.path_params["message"])
     mailbox.move(message, mailbox.folder(body["destination"]))
     return {"id": message.mutable_id, "immutable_id": message.immutable_id}
+
+
+async def _poison_message(mailboxes: Mailboxes, request: Request) -> Response:
+    """Make Exchange unable to read a message: ``full``, or ``hard`` for not even its id; an empty kind heals it."""
+    kind = (await request.json())["kind"]
+    if kind not in ("", "full", "hard"):
+        raise ValueError("kind must be full, hard or empty")
+    _mailbox(mailboxes, request).message(request.path_params["message"]).poison = kind
+    return Response(status_code=204)
 
 
 async def _show_received(mailboxes: Mailboxes, request: Request) -> list[dict[str, Any]]:

@@ -91,6 +91,7 @@ class GraphEngine:
         if mailbox is not None:
             mailbox.settle()
         keys = (mailbox.user.address, mailbox.user.id) if mailbox else (call.variables.get("user", ""),)
+        keys = (*keys, call.variables.get("message", ""))
         fault = self.world.faults.take("graph", operation.name, *keys)
         reply = await perform(fault, lambda: operation.handler(call), self.world.clock())
         await self._charge_list(call, reply)

@@ -44,10 +44,10 @@ def list_messages(call: Call) -> Reply:
     found = _ordered(chosen(call, source, condition), ordering)
     start, size = skip_count(request), page_size(request)
     page = found[start : start + size]
-    data: Json = {
-        "@odata.context": context(f"users('{call.mailbox.user.id}')/messages"),
-        "value": [message_json(message, view) for message in page],
-    }
+    data: Json = {"@odata.context": context(f"users('{call.mailbox.user.id}')/messages")}
+    if request.query.get("$count", "").casefold() == "true":
+        data["@odata.count"] = len(found)
+    data["value"] = [message_json(message, view) for message in page]
     if start + size < len(found):
         query = urlencode(request.query | {"$skip": str(start + size)}, quote_via=quote, safe="$")
         data["@odata.nextLink"] = f"{GRAPH_ROOT}{request.path}?{query}"

@@ -9,7 +9,7 @@ from localcloud.graph.message_input import ANY_TIME, DRAFT_ONLY, read_message
 from localcloud.graph.odata import message_view
 from localcloud.graph.rendering import message_json
 from localcloud.graph.wire import Reply, context
-from localcloud.mail.errors import MailError, bad_request
+from localcloud.mail.errors import MailError, bad_request, unreadable
 
 if TYPE_CHECKING:
     from localcloud.graph.calls import Call
@@ -32,7 +32,10 @@ def get_message(call: Call) -> Reply:
 
 def get_mime(call: Call) -> Reply:
     """Answer ``GET messages/{id}/$value``: the same bytes every time, unless the mode ``mime_varies`` is on."""
-    raw = call.message().mime()
+    message = call.message()
+    if message.poison:
+        raise unreadable()
+    raw = message.mime()
     if call.mode("mime_varies"):
         raw = f"X-MS-Exchange-Organization-Rendered: {uuid.uuid4()}\r\n".encode() + raw
     return Reply(200, content=raw, content_type="text/plain")

@@ -6,6 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from localcloud.mail.errors import unreadable
 from localcloud.mail.fields import Json, plain_text, timestamp
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _ITEM_PROPERTIES = frozenset(
     )
 )  # fmt: skip
 MESSAGE_SIZE_IDS = ("Long 0xe08", "Integer 0xe08")
+MESSAGE_CLASS_ID = "String 0x1a"
 INTERNET_HEADERS = "String {00020386-0000-0000-c000-000000000046} Name "
 
 
@@ -35,8 +37,15 @@ def message_id(message: Message, *, immutable: bool) -> str:
 
 
 def message_json(message: Message, view: MessageView) -> Json:
-    """Return *message* as *view* wants it; the id and the etag are always there."""
+    """
+    Return *message* as *view* wants it; the id and the etag are always there.
+
+    Raises:
+        MailError: 500 for a poisoned message.
+    """
     light = view.select is not None and not view.body_as_text and _ITEM_PROPERTIES.issuperset(view.select)
+    if message.poison and not (light and message.poison == "full"):
+        raise unreadable()
     fields = message.item_fields() if light else message.fields()
     shown: Json = {"@odata.etag": fields["@odata.etag"]}
     if view.select is None:
@@ -78,6 +87,8 @@ def extended_value(message: Message, canonical_id: str) -> str | None:
         return value
     if canonical_id in MESSAGE_SIZE_IDS:
         return str(len(message.mime()))
+    if canonical_id == MESSAGE_CLASS_ID:
+        return "IPM.Note"
     if canonical_id.startswith(INTERNET_HEADERS):
         return message.header(canonical_id.removeprefix(INTERNET_HEADERS))
     return None

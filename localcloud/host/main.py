@@ -10,8 +10,8 @@ import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from localcloud import killpoints
-from localcloud.host import logs
+from localcloud import calls, killpoints
+from localcloud.host import clock, logs
 from localcloud.host.config import load_config, load_local_settings
 from localcloud.host.errors import RuntimeMissingError, StartError
 from localcloud.host.keys import Keys, generate_keys, no_keys, parse_keys
@@ -47,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     app was refused or functions had to be cut off, 3 when this Python has no azure-functions-runtime.
     """
     logs.configure(args.log_level)
+    clock.install(os.environ)
     killpoints.install(os.environ)
+    calls.install(os.environ)
     try:
         code = asyncio.run(_serve(args, os.environ))
     except RuntimeMissingError as error:

@@ -69,6 +69,9 @@ class QueueListener:
             log.debug("queue %s does not exist", self._trigger.queue.queue_name)
         except AzureError as error:
             log.warning("polling %s failed: %s", self._trigger.queue.queue_name, type(error).__name__)
+        except RuntimeError as error:
+            # The SDK completes its models at their first use, and two queues that are read first at once disturb it.
+            log.warning("polling %s failed: %s", self._trigger.queue.queue_name, error)
         return []
 
     def _receive_now(self) -> list[QueueMessage]:

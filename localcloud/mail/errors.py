@@ -23,6 +23,11 @@ def item_not_found() -> MailError:
     return MailError(404, "ErrorItemNotFound", "The specified object was not found in the store.")
 
 
+def unreadable() -> MailError:
+    """Return what Exchange says of a corrupt item, and of every page that would show it."""
+    return MailError(500, "ErrorInternalServerError", "An internal server error occurred. The operation failed.")
+
+
 def malformed_id() -> MailError:
     """Return the refusal for something that cannot be an id at all."""
     return MailError(400, "ErrorInvalidIdMalformed", "Id is malformed.")

@@ -53,6 +53,7 @@ class Message:
 
     *properties* overlay what follows from *raw*; *headers* are further headers of a draft without *raw*;
     *extended* maps canonical property ids to values. A submitted copy in Sent Items has *submitted* set.
+    *poison* is ``full`` where Exchange cannot read the message, or ``hard`` where not even its id.
     """
 
     def __init__(self, immutable_id: str, raw: bytes | None, received_at: float) -> None:
@@ -66,6 +67,7 @@ class Message:
         self.is_read = False
         self.is_draft = False
         self.submitted = False
+        self.poison = ""
         self.version = 0
         self.properties: Json = {}
         self.headers: list[tuple[str, str]] = []

@@ -6,12 +6,13 @@ from typing import Any
 from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_wire import quoted
 from shared.codes import Code
-from shared.errors import ItemFault
-from shared.ports import Folder, GraphMailbox, Person
+from shared.errors import ItemFault, Unreachable
+from shared.ports import Folder, GraphMailbox, MailCount, Person
 
 PAGE_SIZE = 100
 MAX_PAGES = 20
 MAX_DEPTH = 20
+EARLIEST = "1900-01-01T00:00:00Z"
 _PERSON = "id,displayName,mail,userPrincipalName"
 
 # Right in every language. Source: graph-docs `resources/mailfolder.md`.
@@ -67,6 +68,26 @@ class HttpGraphDirectory:
     def folders(self, mailbox: GraphMailbox, parent: str | None = None) -> list[Folder]:
         """Return the folders below *parent*, or the top ones."""
         return list(self._below(mailbox, parent))
+
+    def mail_count(self, mailbox: GraphMailbox, folder_id: str, since: str) -> MailCount:
+        """Count the mail of a folder that was received at *since* or later, without its drafts where Graph can."""
+        received = f"receivedDateTime ge {since or EARLIEST}"
+        try:
+            return MailCount(self._count(mailbox, folder_id, f"{received} and isDraft eq false"), exact=True)
+        except ItemFault as fault:
+            if fault.code == Code.FOLDER_NOT_FOUND:
+                raise
+            return MailCount(self._count(mailbox, folder_id, received), exact=False)
+
+    def _count(self, mailbox: GraphMailbox, folder_id: str, condition: str) -> int:
+        params = {"$count": "true", "$top": "1", "$select": "id", "$filter": condition}
+        headers = {"ConsistencyLevel": "eventual"}
+        path = f"mailFolders/{quoted(folder_id)}/messages"
+        answer = self._http.request(mailbox, "GET", path, params=params, headers=headers).json()
+        count = answer.get("@odata.count") if isinstance(answer, dict) else None
+        if not isinstance(count, int):
+            raise Unreachable("Graph did not say how many mails there are. Ask again, or create without a preview.")
+        return count
 
     def _one(self, mailbox: GraphMailbox, identifier: str) -> Folder:
         params = {"$select": "id,displayName"}

@@ -2,17 +2,23 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from shared.adapters.graph_http import CALL_SECONDS, GraphHttp
 from shared.adapters.graph_wire import IMMUTABLE_IDS, SubAnswer, SubRequest, quoted
 from shared.codes import Code
 from shared.errors import Fault, ItemFault
-from shared.ports import DeltaPage, GraphMailbox, Listed, Placed
+from shared.ports import DeltaPage, GraphMailbox, Listed, Placed, Window
 
 # PR_MESSAGE_SIZE; the message resource has no size of its own (MS-OXPROPS 2.807).
 _SIZE = "Long 0x0E08"
 _SIZE_NAMES = ("long 0x0e08", "long 0xe08")
-_SELECT = "id,receivedDateTime,isDraft,subject,from,internetMessageId"
+# PR_MESSAGE_CLASS; tells chats that Teams and Skype leave in mailboxes from mail (MS-OXPROPS 2.781).
+_CLASS = "String 0x001A"
+_CLASS_NAMES = ("string 0x001a", "string 0x1a")
+_LIGHT = "id,receivedDateTime,isDraft"
+_SELECT = f"{_LIGHT},subject,from,internetMessageId"
+_EXPAND = f"singleValueExtendedProperties($filter=id eq '{_SIZE}' or id eq '{_CLASS}')"
 _IMMUTABLE = {"Prefer": IMMUTABLE_IDS}
 
 
@@ -22,18 +28,16 @@ class HttpGraphReading:
     def __init__(self, graph: GraphHttp) -> None:
         self._graph = graph
 
-    def first_page(self, mailbox: GraphMailbox, folder_id: str, page_size: int) -> DeltaPage:
+    def first_page(self, mailbox: GraphMailbox, folder_id: str, page_size: int, *, light: bool = False) -> DeltaPage:
         """
         Start a delta walk of one folder; options of the first request are part of every later link.
 
-        Where this mailbox's server refuses the size property, the walk does without it.
+        Where this mailbox's server refuses the properties that are expanded, the walk does without them.
         """
-        params = {
-            "changeType": "created",
-            "$select": _SELECT,
-            "$expand": f"singleValueExtendedProperties($filter=id eq '{_SIZE}')",
-        }
         path = f"mailFolders/{quoted(folder_id)}/messages/delta"
+        if light:
+            return self._page(mailbox, path, page_size, {"changeType": "created", "$select": _LIGHT})
+        params = {"changeType": "created", "$select": _SELECT, "$expand": _EXPAND}
         try:
             return self._page(mailbox, path, page_size, params)
         except ItemFault as fault:
@@ -44,6 +48,29 @@ class HttpGraphReading:
     def next_page(self, mailbox: GraphMailbox, link: str, page_size: int) -> DeltaPage:
         """Follow a link of the mailbox's own Graph root; raises `OutOfSync` where Graph forgot it."""
         return self._page(mailbox, link, page_size, None)
+
+    def list_page(self, mailbox: GraphMailbox, window: Window, page_size: int, *, light: bool = False) -> DeltaPage:
+        """
+        List mail by the time it was received, oldest first.
+
+        Properties in ``$orderby`` must be in ``$filter`` too (graph-docs `user-list-messages.md`).
+        """
+        filters = [f"receivedDateTime ge {window.since}"]
+        filters += [f"receivedDateTime le {window.until}"] if window.until else []
+        params = {"$filter": " and ".join(filters), "$orderby": "receivedDateTime", "$top": str(page_size)}
+        params |= {"$select": _LIGHT} if light else {"$select": _SELECT, "$expand": _EXPAND}
+        params |= {"$skip": str(window.skip)} if window.skip else {}
+        return self._page(mailbox, f"mailFolders/{quoted(window.folder_id)}/messages", page_size, params)
+
+    def details(self, mailbox: GraphMailbox, ids: Sequence[str]) -> dict[str, Listed | Fault]:
+        """Return at most 20 messages as a full page lists them, by one ``$batch``."""
+        query = urlencode({"$select": _SELECT, "$expand": _EXPAND}, safe="$,", quote_via=quote)
+        requests = [
+            SubRequest(str(number), "GET", f"messages/{quoted(identifier)}?{query}", _IMMUTABLE)
+            for number, identifier in enumerate(ids)
+        ]
+        answers = self._graph.batch(mailbox, requests, deadline=CALL_SECONDS)
+        return {identifier: _detail(identifier, answer) for identifier, answer in zip(ids, answers, strict=True)}
 
     def contents(self, mailbox: GraphMailbox, ids: Sequence[str]) -> dict[str, bytes | Fault]:
         """Return the MIME of at most 20 messages by one ``$batch``."""
@@ -96,7 +123,14 @@ def _listed(item: Mapping[str, Any]) -> Listed:
         internet_message_id=str(item.get("internetMessageId") or ""),
         is_draft=item.get("isDraft") is True,
         size=_size(item),
+        item_class=_extended(item, _CLASS_NAMES),
     )
+
+
+def _detail(identifier: str, answer: SubAnswer) -> Listed | Fault:
+    if answer.fault is not None:
+        return answer.fault
+    return _listed({**(answer.body if isinstance(answer.body, dict) else {}), "id": identifier})
 
 
 def _sender(item: Mapping[str, Any]) -> str:
@@ -106,12 +140,16 @@ def _sender(item: Mapping[str, Any]) -> str:
 
 
 def _size(item: Mapping[str, Any]) -> int | None:
+    text = _extended(item, _SIZE_NAMES)
+    return int(text) if text.isdigit() else None
+
+
+def _extended(item: Mapping[str, Any], names: tuple[str, ...]) -> str:
     for entry in item.get("singleValueExtendedProperties") or []:
         # Exchange echoes the tag without its leading zero ("Long 0xe08").
-        if isinstance(entry, dict) and str(entry.get("id", "")).lower() in _SIZE_NAMES:
-            text = str(entry.get("value", ""))
-            return int(text) if text.isdigit() else None
-    return None
+        if isinstance(entry, dict) and str(entry.get("id", "")).lower() in names:
+            return str(entry.get("value", ""))
+    return ""
 
 
 def _change(number: str, action: str, identifier: str, folder_id: str) -> SubRequest:

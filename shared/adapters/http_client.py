@@ -131,12 +131,12 @@ def environment_client() -> httpx.Client:
     proxy = urllib.request.getproxies().get("https")
     if not proxy:
         return client_over(PoolTransport(lambda _host: direct, [direct]))
-    proxied = _proxied(proxy, tls)
+    through = proxied(proxy, tls)
 
     def choose(host: str) -> httpcore.ConnectionPool:
-        return direct if urllib.request.proxy_bypass(host) else proxied
+        return direct if urllib.request.proxy_bypass(host) else through
 
-    return client_over(PoolTransport(choose, [direct, proxied]))
+    return client_over(PoolTransport(choose, [direct, through]))
 
 
 def pool(tls: Any, backend: httpcore.NetworkBackend | None = None) -> httpcore.ConnectionPool:
@@ -167,7 +167,8 @@ def deadline_after(seconds: float) -> dict[str, float]:
     return {"deadline": time.monotonic() + seconds}
 
 
-def _proxied(proxy: str, tls: Any) -> httpcore.HTTPProxy:
+def proxied(proxy: str, tls: Any, backend: httpcore.NetworkBackend | None = None) -> httpcore.HTTPProxy:
+    """Return a pool of connections through *proxy*, the only thing that *backend* (or the system's) connects to."""
     described = httpx.Proxy(proxy)
     return httpcore.HTTPProxy(
         httpcore.URL(str(described.url)),
@@ -176,7 +177,7 @@ def _proxied(proxy: str, tls: Any) -> httpcore.HTTPProxy:
         max_connections=MAX_CONNECTIONS,
         max_keepalive_connections=MAX_CONNECTIONS,
         keepalive_expiry=KEEPALIVE_SECONDS,
-        network_backend=DeadlineBackend(),
+        network_backend=DeadlineBackend(backend),
     )
 
 

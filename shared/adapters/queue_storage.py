@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from math import ceil
 from typing import Any, TypeVar
@@ -58,6 +59,17 @@ class StorageWakeups:
             return 0
         except HttpResponseError as error:
             raise refused(error) from error
+
+    def oldest(self, queue: str) -> datetime | None:
+        """Return since when the first message that is visible has waited, or None. Raises `StorageUnavailable`."""
+        client: QueueClient = self._clients[queue]
+        try:
+            found = call(client.peek_messages)
+        except ResourceNotFoundError:
+            return None
+        except HttpResponseError as error:
+            raise refused(error) from error
+        return min((message.inserted_on for message in found if message.inserted_on), default=None)
 
     def _prepared(self, client: QueueClient, send: Callable[[], Result]) -> Result:
         """Return what *send* returns; make the queue and send again where there is none."""

@@ -249,9 +249,7 @@ def _woken_by(found: Found) -> DueRow:
 
 
 def _kept(found: Found, values: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return *values* with what they leave as it is: limits that are not named, a new destination's secrets and events.
-    """
+    """Return *values* with what they leave as it is: limits not named, a new destination's secrets and events."""
     if "limits" in values:
         values = {**values, "limits": replace(found.connection.limits, **values["limits"])}
     new, old = values.get("destination"), found.connection.destination

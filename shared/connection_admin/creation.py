@@ -29,7 +29,7 @@ from shared.errors import (
     RowChanged,
     RowExists,
 )
-from shared.identifiers import box_hash, new_connection_id
+from shared.identifiers import app_hash, box_hash, new_connection_id
 from shared.keep_rows import first_keeping
 from shared.outbox.rows import GATE_KEY
 from shared.ports import Clock, GraphDirectory, Insert, MailCount, Operation, Tables, Upsert, Wakeups, Webhooks
@@ -53,7 +53,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCreation:
-    """The use case of making a connection."""
+    """The use case of making a connection; with *turns_by_app* all new ones of an app share one turn."""
 
     tables: Tables
     tokens: Tokens
@@ -62,6 +62,7 @@ class ConnectionCreation:
     wakeups: Wakeups
     audit: Audit
     clock: Clock
+    turns_by_app: bool = False
 
     def create(self, asked: NewConnection, fields: Mapping[str, Any]) -> Connection:
         """
@@ -99,6 +100,9 @@ class ConnectionCreation:
         mailbox = self.tokens.graph_mailbox(connection.grant_id, connection.mailbox)
         return Preview(self.directory.mail_count(mailbox, connection.folder_id, since), since)
 
+    def _box(self, client_id: str, tenant: str, mailbox: str) -> str:
+        return app_hash(client_id) if self.turns_by_app else box_hash(client_id, tenant, mailbox)
+
     def _resolved(self, asked: NewConnection) -> Connection:
         """Return the connection with mailbox and folders as Graph knows them; ids for good, names as labels."""
         registry = Registry(self.tables)
@@ -116,7 +120,7 @@ class ConnectionCreation:
             ) from None
         mailbox = replace(mailbox, user=person.id)
         connection = Connection(
-            id=new_connection_id(box_hash(credential.client_id, grant.tenant, person.id)),
+            id=new_connection_id(self._box(credential.client_id, grant.tenant, person.id)),
             direction=asked.direction,
             name=asked.name,
             grant_id=grant.id,

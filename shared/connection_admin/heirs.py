@@ -52,6 +52,7 @@ def heir_of(connection: Connection, continue_from: str, rows: Mapping[str, Row])
         raise Conflict(f"The deleted connection is continued already, by {stone.continued_by}.")
     connection = replace(connection, start=stone.start, continues=(*stone.continues, stone.connection_id))
     run = Run(connection.id, cursor=stone.cursor, since=stone.since, recheck=True, unsettled=True)
+    run = replace(run, light=stone.light, resync=stone.resync)
     return Heir(connection, run, [Update(row.key, {"continued_by": connection.id}, row.etag)])
 
 

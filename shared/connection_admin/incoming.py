@@ -50,7 +50,7 @@ def consequences(found: Found, after: Connection, *, destination: bool, enabled:
         return _both(changed, _delivery_parked(found))
     given_up = enabled and delivery is not None and delivery.disabled
     if destination or given_up or not before.enabled:
-        return _both(changed, _delivery_revived(found))
+        return _both(_delivery_revived(found), changed)
     return changed
 
 

@@ -1,7 +1,8 @@
 """How mail is handed over: a batch at a time, at most eight at once, each with the same bytes at every attempt."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,12 +10,13 @@ from typing import Protocol
 
 from shared.codes import Code
 from shared.connections import Connection, Destination
-from shared.deliver.job import DeliveryJob
+from shared.deliver.job import ENABLE_AGAIN, DeliveryJob, LeaseLost
 from shared.errors import Fault, StorageError
 from shared.events import CONTENT_TYPE, EventMaker, for_queue, to_bytes
-from shared.mail.parsed import Mail
+from shared.mail.parsed import Automatic, Mail
 from shared.ports import Blobs, Clock, Table, Wakeups, Webhooks
-from shared.receipts import Receipt, Work, public_id, read_receipt, receipt_key
+from shared.receipts import Receipt, ReceiptStatus, Work, public_id, read_receipt, receipt_key
+from shared.signing import Sign, signature_headers, signing_versions
 from shared.stored_mail import read_mail
 
 log = logging.getLogger("mailgrant.deliver")
@@ -22,8 +24,7 @@ log = logging.getLogger("mailgrant.deliver")
 AT_ONCE = 8
 QUEUE_PREFIX = "out-"
 
-Sign = Callable[[str, str, datetime, bytes], Mapping[str, str]]
-"""Makes signature headers from secret, event id, time and body."""
+REFUSED = Code.DESTINATION_REFUSED
 
 
 class Secrets(Protocol):
@@ -35,7 +36,12 @@ class Secrets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of handing over one mail; *mail* is None where there was nothing to hand over."""
+    """
+    What came of handing over one mail; *mail* is None where there was nothing to hand over.
+
+    *void* work was done since by another piece of work, *skipped* says why a mail was not to be handed over. *status*
+    is what the destination answered, 0 for none.
+    """
 
     work: Work
     receipt: Receipt | None = None
@@ -43,14 +49,28 @@ class Outcome:
     mail: Mail | None = None
     fault: Fault | None = None
     gone: bool = False
+    void: bool = False
+    skipped: str = ""
+    status: int = 0
+    milliseconds: int = 0
+
+    @property
+    def counts(self) -> bool:
+        """Whether it says anything of the destination."""
+        return self.fault is not None or (self.mail is not None and not self.skipped)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What came of a batch, and the *trouble* with storage that left the rest of it undone."""
+    """
+    What came of a batch, and the *trouble* with storage that left the rest of it undone.
+
+    *lost* tells that the claim ended meanwhile: what was handed over was handed over all the same.
+    """
 
     outcomes: list[Outcome]
     trouble: StorageError | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,53 +85,73 @@ class Handing:
     sign: Sign
     events: EventMaker
     clock: Clock
+    monotonic: Callable[[], float] = time.monotonic
 
     def hand_over(self, job: DeliveryJob, work: Sequence[Work]) -> Batch:
-        """
-        Hand over the mails of *work*, and keep the claim while receivers take their time (20 s each at most).
-
-        Raises `LeaseLost`.
-        """
+        """Hand over the mails of *work*, and keep the claim while receivers take their time (20 s each at most)."""
         destination = job.connection.destination
         assert destination is not None  # noqa: S101 - whoever claims has looked
         try:
-            number = destination.signing_version
-            secret = self.secrets.signing_secret(job.connection.id, number) if destination.type == "webhook" else ""
+            secrets = self._secrets_of(job.connection.id, destination, job.now())
         except Fault as fault:
             return Batch([Outcome(item, fault=fault) for item in work])
+        lost = False
         with ThreadPoolExecutor(AT_ONCE) as workers:
-            handed = [workers.submit(self._one, job.connection, destination, secret, item) for item in work]
+            handed = [workers.submit(self._one, job.connection, destination, secrets, item) for item in work]
             left: set[Future[Outcome | StorageError]] = set(handed)
             while left:
                 left = wait(left, timeout=job.lease.total_seconds() / 4, return_when=FIRST_COMPLETED).not_done
-                job.renew()
-        results = [item.result() for item in handed]
+                try:
+                    job.renew()
+                except LeaseLost:
+                    lost = True
+                    for future in left:
+                        future.cancel()
+                    left = {future for future in left if not future.cancelled()}
+                    wait(left)
+                    break
+        results = [item.result() for item in handed if not item.cancelled()]
         troubles = [result for result in results if isinstance(result, StorageError)]
         outcomes = [result for result in results if isinstance(result, Outcome)]
-        return Batch(outcomes, troubles[0] if troubles else None)
+        return Batch(outcomes, troubles[0] if troubles else None, lost)
 
-    def _one(self, connection: Connection, destination: Destination, secret: str, work: Work) -> Outcome | StorageError:
+    def _secrets_of(self, connection_id: str, destination: Destination, now: datetime) -> list[str]:
+        if destination.type != "webhook":
+            return []
+        return [self.secrets.signing_secret(connection_id, number) for number in signing_versions(destination, now)]
+
+    def _one(
+        self, connection: Connection, destination: Destination, secrets: Sequence[str], work: Work
+    ) -> Outcome | StorageError:
         try:
             row = self.receipts.get(connection.id, receipt_key(work.hash))
             if row is None:
                 return Outcome(work)
             receipt = read_receipt(row.values)
+            if work.attempts and receipt.status == ReceiptStatus.DELIVERED:
+                # A failure leaves the receipt retrying, so another piece of work has delivered the mail since.
+                return Outcome(work, receipt, row.etag, void=True)
             outcome = Outcome(work, receipt, row.etag, read_mail(self.blobs, receipt))
-            return (
-                outcome if outcome.mail is None else self._sent(outcome, outcome.mail, connection, destination, secret)
-            )
+            if outcome.mail is None:
+                return outcome
+            reason = skip_reason(connection, receipt, outcome.mail)
+            if reason:
+                return replace(outcome, skipped=reason)
+            began = self.monotonic()
+            sent = self._sent(outcome, outcome.mail, connection, destination, secrets)
+            return replace(sent, milliseconds=round((self.monotonic() - began) * 1000))
         except StorageError as error:
             return error
 
     def _sent(
-        self, outcome: Outcome, mail: Mail, connection: Connection, destination: Destination, secret: str
+        self, outcome: Outcome, mail: Mail, connection: Connection, destination: Destination, secrets: Sequence[str]
     ) -> Outcome:
         assert outcome.receipt is not None  # noqa: S101 - there is no mail without one
         try:
             event = self.events.message_received(connection, outcome.receipt, mail)
             if destination.type != "queue":
                 event_id = public_id(connection.id, outcome.receipt.hash)
-                return self._post(outcome, destination.url, secret, event_id, to_bytes(event))
+                return self._post(outcome, destination.url, secrets, event_id, to_bytes(event))
             if not destination.name.startswith(QUEUE_PREFIX):
                 raise Fault("The destination's queue must begin with out-.", Code.DESTINATION_FORBIDDEN)
             self.wakeups.put(destination.name, for_queue(event))
@@ -120,11 +160,25 @@ class Handing:
         else:
             return outcome
 
-    def _post(self, outcome: Outcome, url: str, secret: str, event_id: str, body: bytes) -> Outcome:
-        headers = {"Content-Type": CONTENT_TYPE, **self.sign(secret, event_id, self.clock(), body)}
-        answer = self.webhooks.post(url, body, headers)
+    def _post(self, outcome: Outcome, url: str, secrets: Sequence[str], event_id: str, body: bytes) -> Outcome:
+        signed = signature_headers(self.sign, secrets, event_id, self.clock(), body)
+        answer = self.webhooks.post(url, body, {"Content-Type": CONTENT_TYPE, **signed})
+        outcome = replace(outcome, status=answer.status)
         if 200 <= answer.status < 300:
             return outcome
+        if answer.status == 410:
+            fault = Fault(f"The destination answered 410, that it is gone for good. {ENABLE_AGAIN}", REFUSED)
+            return replace(outcome, fault=fault, gone=True)
         detail = f"The destination answered {answer.status} instead of 2xx. It is tried again by itself."
-        fault = Fault(detail, Code.DESTINATION_REFUSED, retryable=True, retry_after=answer.retry_after)
-        return replace(outcome, fault=fault, gone=answer.status == 410)
+        return replace(outcome, fault=Fault(detail, REFUSED, retryable=True, retry_after=answer.retry_after))
+
+
+def skip_reason(connection: Connection, receipt: Receipt, mail: Mail) -> str:
+    """
+    Return why the mail is not to be handed over, '' where it is.
+
+    What was skipped or delivered before and has work again was asked for by a person.
+    """
+    if connection.automatic_mail != "skip" or mail.automatic is Automatic.NONE:
+        return ""
+    return "" if receipt.skipped or receipt.delivered_at else f"automatic_mail:{mail.automatic.value}"

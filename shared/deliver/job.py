@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.box import View
-from shared.connections import Back, Connection, Delivery, delivery_key
+from shared.connections import Back, Connection, Delivery, Redelivery, delivery_key
 from shared.errors import Fault, RowChanged, RowExists, RowMissing, StorageUnavailable
 from shared.identifiers import new_ulid, shard_of
+from shared.notices import EventType, Notice, marked_id, soon
 from shared.ports import Delete, Insert, Operation, Table, Update, Upsert
 from shared.rows import decode, encode
 from shared.schedule import DELIVER, DueRow, Wakeup
@@ -20,6 +21,9 @@ log = logging.getLogger("mailgrant.deliver")
 PAUSE_AFTER = 10
 DISABLE_AFTER = timedelta(days=3)
 LONGEST_BACK = 900.0
+ENABLE_AGAIN = (
+    "PATCH the connection with its destination, or with enabled: true, and all that was not delivered goes out."
+)
 
 
 class LeaseLost(Exception):
@@ -28,7 +32,7 @@ class LeaseLost(Exception):
 
 @dataclass
 class DeliveryJob:
-    """A claimed delivery row. *delivery* is the record as it will be written, *now* storage's time."""
+    """A claimed delivery row. *delivery* is the record as it will be written, *was* as it was, *now* storage's time."""
 
     table: Table
     connection: Connection
@@ -36,6 +40,8 @@ class DeliveryJob:
     etag: str
     lease: timedelta
     now: Callable[[], datetime]
+    was: Delivery
+    told: bool = False
 
     def renew(self) -> None:
         """Extend the lease if a quarter of it has passed; raises `LeaseLost` where another took over."""
@@ -45,7 +51,7 @@ class DeliveryJob:
             key = delivery_key(self.connection.id)
             try:
                 done = self.table.commit(self.connection.shard, [Update(key, {"lease_until": until}, self.etag)])
-            except (RowChanged, StorageUnavailable):
+            except (RowChanged, RowMissing, StorageUnavailable):
                 self.refresh()
                 continue
             self.etag = done.etags[0]
@@ -61,7 +67,28 @@ class DeliveryJob:
         if found.claim != self.delivery.claim:
             raise LeaseLost
         self.etag = row.etag
-        self.delivery = replace(self.delivery, seq=found.seq)
+        self.delivery = replace(self.delivery, seq=found.seq, redelivery=_newer(self.delivery.redelivery, found))
+
+    def save_redelivery(self, redelivery: Redelivery) -> None:
+        """Write down how far a redelivery is. Raises `LeaseLost`."""
+        self.delivery = replace(self.delivery, redelivery=redelivery)
+        values = {"redelivery": encode(self.delivery)["redelivery"]}
+        while True:
+            try:
+                done = self.table.commit(
+                    self.connection.shard, [Update(delivery_key(self.connection.id), values, self.etag)]
+                )
+            except (RowChanged, StorageUnavailable):
+                self.refresh()
+                continue
+            except RowMissing:
+                raise LeaseLost from None
+            self.etag = done.etags[0]
+            return
+
+    def send_everything(self, *, on: bool) -> None:
+        """Let everything go out now, whatever the waits of single mails, or end that."""
+        self.delivery = replace(self.delivery, backlog=on)
 
     def count(self, fault: Fault | None) -> None:
         """Count one outcome for the breaker: ten failures in a row pause the destination, a success ends that."""
@@ -73,13 +100,19 @@ class DeliveryJob:
             return
         since = self.delivery.failing_since or to_text(self.now())
         failures = self.delivery.failures + 1
+        # A failure long ago, with nothing to deliver since, is no long failure.
+        given_up = failures >= PAUSE_AFTER and self.now() - from_text(since) >= DISABLE_AFTER
+        recorded = fault.recorded(to_text(self.now()))
+        if given_up:
+            days = DISABLE_AFTER.days
+            recorded = replace(recorded, detail=f"The destination has failed for {days} days. {ENABLE_AGAIN}")
         self.delivery = replace(
             self.delivery,
             failures=failures,
             failing_since=since,
             paused=failures >= PAUSE_AFTER,
-            disabled=self.now() - from_text(since) >= DISABLE_AFTER,
-            fault=fault.recorded(to_text(self.now())),
+            disabled=self.delivery.disabled or given_up,
+            fault=recorded,
         )
 
     def disable(self) -> None:
@@ -103,8 +136,12 @@ class DeliveryJob:
             due=due.key if due else "",
         )
         operations: list[Operation] = [Update(delivery_key(before.connection_id), encode(after), self.etag)]
+        told = [notice.in_box(before.connection_id) for notice in self._notices()]
+        if told:
+            told.append(soon(before.connection_id, self.now()))
         if due:
             operations.append(Upsert(due.key, due.values))
+        operations += told
         if claim_due != after.due:
             operations.append(Delete(claim_due))
         try:
@@ -112,8 +149,32 @@ class DeliveryJob:
         except RowChanged:
             self.refresh()
             return False
-        self.delivery = after
+        self.delivery, self.told = after, bool(told)
         return True
+
+    def _notices(self) -> list[Notice]:
+        """Return what is to be told: that the destination was paused or disabled since the claim, or answers again."""
+        was, now = self.was, self.delivery
+        fault = now.fault
+        data: dict[str, object] = {
+            "connection_id": now.connection_id,
+            "failures": now.failures,
+            "failing_since": now.failing_since or None,
+            "code": fault.code if fault else None,
+            "detail": fault.detail if fault else None,
+        }
+        if now.disabled and not was.disabled:
+            kind = EventType.DESTINATION_DISABLED
+        elif now.paused and not was.paused:
+            kind = EventType.DESTINATION_PAUSED
+        elif was.paused and not now.paused and not now.disabled:
+            kind = EventType.CONNECTION_RECOVERED
+            detail = "The destination answers again. The mail of the time between goes out now."
+            data = {"connection_id": now.connection_id, "status": "active", "detail": detail}
+        else:
+            return []
+        mark = marked_id(kind.value, now.connection_id, now.claim)
+        return [Notice(kind, now.connection_id, data, self.now(), mark)]
 
     def _commit_without_missing(self, operations: list[Operation]) -> None:
         try:
@@ -162,7 +223,13 @@ def claim(
         if row is None or row.values.get("claim") != after.claim:
             raise
         etag = row.etag
-    return DeliveryJob(table, connection, after, etag, lease, now)
+    return DeliveryJob(table, connection, after, etag, lease, now, before)
+
+
+def _newer(ours: Redelivery | None, found: Delivery) -> Redelivery | None:
+    """Return the redelivery that a person asked for last; of the same one we know more than the row."""
+    same = ours is not None and found.redelivery is not None and ours.id == found.redelivery.id
+    return ours if same else found.redelivery
 
 
 def held(view: View, delivery: Delivery) -> bool:

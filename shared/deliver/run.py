@@ -7,34 +7,24 @@ that a death repeats few.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.box import View
 from shared.connections import Back
-from shared.deliver.handing import Handing, Outcome, Secrets, Sign
+from shared.deliver.handing import Batch, Handing, Secrets
 from shared.deliver.job import LONGEST_BACK, DeliveryJob, LeaseLost, claim, follow, held, leave_word, remove_stray
-from shared.errors import RowChanged, RowMissing
+from shared.deliver.recording import Recorder
+from shared.deliver.redelivering import Redelivering
+from shared.errors import RowMissing
 from shared.events import EventMaker
 from shared.identifiers import box_of, is_connection_id, shard_of
-from shared.mail.parsed import Mail
 from shared.ports import BlobStore, Clock, Delete, Operation, Tables, Wakeups, Webhooks
-from shared.receipts import (
-    DELIVER,
-    Receipt,
-    ReceiptStatus,
-    Work,
-    change,
-    moved,
-    packed,
-    read_receipt,
-    receipt_key,
-    work_range,
-)
+from shared.receipts import DELIVER, Work, work_range
 from shared.schedule import DELIVER as DELIVER_KIND
 from shared.schedule import QUEUES, Wakeup
+from shared.signing import Sign
 from shared.times import to_text
 from shared.turns import Turns
 
@@ -70,6 +60,8 @@ class Deliver:
         self._lease = timedelta(seconds=turns.lease_seconds)
         self._handing = Handing(tables.receipts, blobs.received, wakeups, webhooks, secrets, sign, events, clock)
         self._back = Back(retry_seconds, LONGEST_BACK)
+        self._recorder = Recorder(tables.receipts, self._back)
+        self._redelivering = Redelivering(tables.receipts)
         self._monotonic = monotonic
 
     def run(self, wakeup: Wakeup) -> None:
@@ -106,59 +98,87 @@ class Deliver:
         except LeaseLost:
             log.warning("deliver.lease_lost connection_id=%s", job.connection.id)
             return
-        if more:
+        if more or job.told:
             wakeup = Wakeup(DELIVER_KIND, job.connection.id, job.delivery.seq, job.delivery.due)
             self._wakeups.put(QUEUES[DELIVER_KIND], wakeup.to_body())
 
     def _drain(self, job: DeliveryJob, ends: float) -> bool:
         """Hand over everything that is due; return whether time ran out before that."""
-        everything = False
+        if not self._redelivering.select(job, in_time=lambda: self._monotonic() < ends):
+            return True
+        failed: set[str] = set()
+        first = True
         while not job.delivery.disabled:
             job.renew()
             probing = job.delivery.paused
-            work = self._due_work(job, 1 if probing else BATCH, whatever=probing or everything)
+            work = self._due_work(job, failed)
             if not work:
+                job.send_everything(on=False)
                 return False
+            if not first:
+                job.refresh()  # a batch that follows must not go to a destination that was changed since
+            first = False
             batch = self._handing.hand_over(job, work)
-            outcomes = batch.outcomes
-            failed = [outcome for outcome in outcomes if outcome.fault is not None]
-            for outcome in outcomes:
-                if outcome.mail is not None or outcome.fault is not None:
-                    job.count(outcome.fault)
-            if any(outcome.gone for outcome in outcomes):
-                job.disable()
-            self._record(job, outcomes)
-            log.info("deliver.batch connection_id=%s tried=%d failed=%d", job.connection.id, len(outcomes), len(failed))
+            self._settle(job, batch)
             if batch.trouble is not None:
                 raise batch.trouble
-            if job.delivery.paused or (everything and failed):
+            if job.delivery.paused:
                 return False
+            failed |= {outcome.work.hash for outcome in batch.outcomes if outcome.fault is not None}
             # Once a paused destination answers, its backlog goes out whatever the waits of its single mails.
-            everything = everything or probing
+            if probing:
+                job.send_everything(on=True)
             if self._monotonic() >= ends:
                 return True
         return False
 
-    def _due_work(self, job: DeliveryJob, most: int, *, whatever: bool) -> list[Work]:
+    def _settle(self, job: DeliveryJob, batch: Batch) -> None:
+        """Count and record what came of a batch; of a claim that has ended only what was handed over: it is a fact."""
+        outcomes = batch.outcomes
+        failed = sum(outcome.fault is not None for outcome in outcomes)
+        log.info("deliver.batch connection_id=%s tried=%d failed=%d", job.connection.id, len(outcomes), failed)
+        try:
+            if batch.lost:
+                raise LeaseLost
+            if failed:
+                job.refresh()
+        except LeaseLost:
+            self._recorder.record(job, [outcome for outcome in outcomes if outcome.fault is None])
+            raise
+        for outcome in outcomes:
+            if outcome.counts:
+                job.count(outcome.fault)
+        if any(outcome.gone for outcome in outcomes):
+            job.disable()
+        self._recorder.record(job, outcomes)
+        if job.delivery.disabled:
+            self._recorder.put_back(job)
+
+    def _due_work(self, job: DeliveryJob, failed: Collection[str]) -> list[Work]:
         """
-        Return the work that is due, oldest first, at most *most*, or *whatever* there is; each mail once.
+        Return the next work, oldest first, each mail once: one mail as a probe, a batch of what is due, or of all.
+
+        Of all, where everything goes out now, those that *failed* in this run wait all the same.
 
         Storage tells its time in whole seconds, cut, so what was stored this moment seems to be due a little later.
         Mail that was asked for once more may stand there twice: one handing over answers for both.
         """
+        probing, whatever = job.delivery.paused, job.delivery.paused or job.delivery.backlog
         upto = None if whatever else job.now() + FRESH_SLACK
+        most = 1 if probing else BATCH + (len(failed) if whatever else 0)
         rows = self._receipts.read(job.connection.id, *work_range(DELIVER, upto), most).rows
         found: dict[str, Work] = {}
         twice: list[Operation] = []
         for work in (Work.from_row(row.key, row.values) for row in rows):
-            if not whatever and work.attempts and work.at > job.now():
+            waits = work.attempts and work.at > job.now()
+            if waits and (not whatever or (work.hash in failed and not probing)):
                 continue
             if found.setdefault(work.hash, work) is not work:
                 twice.append(Delete(work.key))
         if twice:
             with suppress(RowMissing):
                 self._receipts.commit(job.connection.id, twice)
-        return list(found.values())
+        return list(found.values())[:BATCH]
 
     def _next_at(self, job: DeliveryJob, *, more: bool) -> datetime | None:
         if job.delivery.disabled:
@@ -172,73 +192,13 @@ class Deliver:
             return job.probe_at(self._back)
         return max(Work.from_row(rows[0].key, rows[0].values).at, job.now())
 
-    def _record(self, job: DeliveryJob, outcomes: Sequence[Outcome]) -> None:
-        """Record what came of a batch in few transactions; where a row changed meanwhile, one by one as it is now."""
-        for part in packed([self._operations(job, outcome) for outcome in outcomes]):
-            try:
-                self._receipts.commit(job.connection.id, [operation for group in part for operation in group])
-            except (RowChanged, RowMissing):
-                keys = {group[-1].key for group in part} | {group[0].key for group in part}
-                for outcome in outcomes:
-                    if outcome.work.key in keys or receipt_key(outcome.work.hash) in keys:
-                        self._record_one(job, outcome)
-
-    def _record_one(self, job: DeliveryJob, outcome: Outcome) -> None:
-        missing: set[str] = set()
-        for _ in range(CLAIM_TRIES):
-            row = self._receipts.get(job.connection.id, receipt_key(outcome.work.hash))
-            fresh = replace(outcome, receipt=read_receipt(row.values) if row else None, etag=row.etag if row else "")
-            operations = [item for item in self._operations(job, fresh) if item.key not in missing]
-            if not operations or (outcome.fault is not None and outcome.work.key in missing):
-                return  # its work was removed by someone who erased the mail
-            try:
-                self._receipts.commit(job.connection.id, operations)
-            except RowChanged:
-                continue
-            except RowMissing as error:
-                missing.add(error.key)
-                continue
-            return
-
-    def _operations(self, job: DeliveryJob, outcome: Outcome) -> list[Operation]:
-        receipt, work, now = outcome.receipt, outcome.work, job.now()
-        if outcome.fault is not None:
-            later = now + self._back.after(work.attempts + 1, outcome.fault.retry_after)
-            operations = moved(work, min(later, now + timedelta(hours=1)))
-            if receipt is not None:
-                tried = replace(
-                    receipt,
-                    status=ReceiptStatus.RETRYING,
-                    attempts=receipt.attempts + 1,
-                    fault=outcome.fault.recorded(to_text(now)),
-                )
-                operations = [*change(receipt, tried, outcome.etag), *operations]
-            return operations
-        if receipt is None:
-            return [Delete(work.key)]
-        return [*change(receipt, _handed_over(receipt, outcome.mail, now), outcome.etag), Delete(work.key)]
-
     def _storage_clock(self, view: View) -> Callable[[], datetime]:
         return lambda: view.storage_time + timedelta(seconds=self._turns.monotonic() - view.read_at)
 
 
-def _handed_over(receipt: Receipt, mail: Mail | None, now: datetime) -> Receipt:
-    if mail is None:
-        return replace(receipt, status=ReceiptStatus.EXPIRED, fault=None)
-    return replace(
-        receipt,
-        status=ReceiptStatus.DELIVERED,
-        attempts=receipt.attempts + 1,
-        delivered_at=to_text(now),
-        parsed=mail.parsed.value,
-        parsed_reason=mail.reason,
-        fault=None,
-    )
-
-
 def _may_deliver(view: View, connection_id: str) -> bool:
     connection, delivery = view.connections.get(connection_id), view.deliveries.get(connection_id)
-    if connection is None or connection.destination is None:
+    if connection is None or connection.destination is None or not connection.enabled:
         return False
     if delivery is None:
         return True

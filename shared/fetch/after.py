@@ -1,15 +1,19 @@
 """What follows a fetch: the mail marked or moved in its mailbox, and messages that failed fetched again by their id."""
 
-from collections.abc import Sequence
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from shared.codes import Code
 from shared.connections import Action, Back
-from shared.errors import CredentialFault, Fault, GrantFault, ItemFault, RowChanged, RowMissing, Throttled
+from shared.errors import CredentialFault, Fault, GrantFault, ItemFault, RowChanged, RowMissing, Throttled, Unreachable
 from shared.fetch.contents import BATCH, Content, ContentReader, Wanted
 from shared.fetch.job import Job, portions
 from shared.fetch.pages import PageStore, with_content, work_of
+from shared.fetch.telling import quarantined
 from shared.ports import Delete, GraphMailbox, GraphReading, Operation, Placed, Table
 from shared.receipts import (
     AFTER,
@@ -18,6 +22,7 @@ from shared.receipts import (
     ReceiptStatus,
     Work,
     change,
+    fetch_attempt,
     moved,
     packed,
     read_receipt,
@@ -25,6 +30,8 @@ from shared.receipts import (
     work_range,
 )
 from shared.times import to_text
+
+log = logging.getLogger("mailgrant.fetch")
 
 AFTER_BACK = Back(first=30.0, longest=3600.0)
 REFETCH_BACK = Back(first=60.0, longest=6 * 3600.0)
@@ -44,14 +51,20 @@ class AfterFetch:
         self._receipts = receipts
 
     def apply_new(
-        self, job: Job, mailbox: GraphMailbox, receipts: Sequence[Receipt], at: datetime | None = None
+        self, job: Job, mailbox: GraphMailbox, receipts: Iterable[Receipt], at: datetime | None = None
     ) -> None:
-        """Apply after_fetch to mail that this run stored; its work stands at *at*, by default when it was stored."""
-        stored = [receipt for receipt in receipts if receipt.status == ReceiptStatus.STORED]
-        if job.connection.after_fetch.action == Action.NONE or not stored:
+        """
+        Apply after_fetch to mail that this run stored; its work stands at *at*, by default when it was stored.
+
+        *receipts* may come one by one: each batch is applied as soon as it is full, and all of them are taken.
+        """
+        stored = (receipt for receipt in receipts if receipt.status == ReceiptStatus.STORED and receipt.blob)
+        if job.connection.after_fetch.action == Action.NONE:
+            deque(stored, maxlen=0)
             return
-        work = [(Work(AFTER, at or receipt.stored_moment(), receipt.hash), receipt) for receipt in stored]
-        self._apply(job, mailbox, work)
+        self._apply(
+            job, mailbox, ((Work(AFTER, at or receipt.stored_moment(), receipt.hash), receipt) for receipt in stored)
+        )
 
     def work_off(self, job: Job, mailbox: GraphMailbox) -> None:
         """Work off what earlier runs left in rows: first after_fetch, then messages to fetch again."""
@@ -102,13 +115,14 @@ class AfterFetch:
             self._commit(job, done)
         return left
 
-    def _apply(self, job: Job, mailbox: GraphMailbox, due: list[tuple[Work, Receipt]]) -> None:
+    def _apply(self, job: Job, mailbox: GraphMailbox, due: Iterable[tuple[Work, Receipt]]) -> None:
         wish = job.connection.after_fetch
         action = "read" if wish.action == Action.READ else "move"
         folder = wish.folder_id or DELETED_ITEMS
         done: list[Sequence[Operation]] = []
         trouble: Fault | None = None
-        for batch in portions(due, BATCH):
+        left = iter(due)
+        while batch := list(islice(left, BATCH)):
             job.keep_turn()
             try:
                 with job.turn.permits.all():
@@ -152,6 +166,7 @@ class AfterFetch:
         wanted = [Wanted(receipt.graph_id, None) for _, receipt in due]
         contents = self._reader.read(job, mailbox, wanted)
         stored: list[Receipt] = []
+        given_up = False
         now = job.now()
         for work, receipt in due:
             result = contents.results.get(receipt.graph_id)
@@ -160,28 +175,36 @@ class AfterFetch:
                 job.wait_for(job.now())
                 continue
             before = read_receipt(row.values)
+            if before.status != ReceiptStatus.RETRYING:  # it was fetched, or given up, since this work was noted
+                self._commit(job, [[Delete(work.key)]])
+                continue
             after, operations = self._refetched(job, work, before, result, now)
-            if self._commit(job, [[*change(before, after, row.etag), *operations]]) and after.blob:
+            done = self._commit(job, [[*change(before, after, row.etag), *operations]])
+            if done and after.status == ReceiptStatus.STORED:
                 stored.append(after)
-        self._pages.wake(job, stored)
+            given_up = given_up or (done and after.status == ReceiptStatus.QUARANTINED)
+        self._pages.wake(job, stored, told=given_up)
         self.apply_new(job, mailbox, stored, now)
-        if contents.trouble is not None:
+        # Messages that were given up for now fail together like any other way; a mailbox in trouble fails the walk too.
+        if contents.trouble is not None and not isinstance(contents.trouble, Unreachable):
             raise contents.trouble
 
     def _refetched(
         self, job: Job, work: Work, receipt: Receipt, result: Content | Fault, now: datetime
     ) -> tuple[Receipt, list[Operation]]:
         if isinstance(result, Content):
-            after = with_content(receipt, result)
+            after = with_content(receipt, result).tried(fetch_attempt(now, None))
             return after, [Delete(work.key), *(item.insert() for item in work_of(job, after, now))]
-        tried = replace(receipt, fetch_attempts=work.attempts + 1, fault=result.recorded(to_text(now)))
+        tried = receipt.tried(fetch_attempt(now, result))
+        tried = replace(tried, fetch_attempts=work.attempts + 1, fault=result.recorded(to_text(now)))
         if work.attempts + 1 < REFETCH_TRIES:
             later = now + self._refetch_wait(work, result)
             job.wait_for(later)
             return tried, moved(work, later)
-        gone = result.code == Code.MESSAGE_NOT_FOUND
-        status = ReceiptStatus.SKIPPED if gone else ReceiptStatus.QUARANTINED
-        return replace(tried, status=status), [Delete(work.key)]
+        if result.code == Code.MESSAGE_NOT_FOUND:
+            return replace(tried, status=ReceiptStatus.SKIPPED), [Delete(work.key)]
+        log.warning("fetch.quarantined connection_id=%s code=%s", job.connection.id, result.code.value)
+        return replace(tried, status=ReceiptStatus.QUARANTINED), [Delete(work.key), quarantined(job, tried, now)]
 
     @staticmethod
     def _refetch_wait(work: Work, fault: Fault) -> timedelta:

@@ -16,6 +16,7 @@ from shared.fetch.job import (
     due_connections,
     scheduled,
 )
+from shared.fetch.positions import is_position
 from shared.identifiers import shard_of
 from shared.ports import ANY, Delete, Operation, Table, Upsert
 from shared.schedule import FETCH, DueRow, Wakeup
@@ -107,7 +108,7 @@ class FetchClaims:
 
         Where the record was changed or deleted meanwhile nothing of this run is written.
         """
-        job.run = scheduled(job.run)
+        job.run = scheduled(job.room.noted(job.run))
         skip = ""
         while True:
             operations = commit_operations(job, skip)
@@ -144,7 +145,8 @@ class FetchClaims:
             return view.storage_time + timedelta(seconds=self._turns.monotonic() - view.read_at)
 
         unfinished = before.claim != ""
-        stale = before.walk and (not before.last_run_at or now() - from_text(before.last_run_at) > WALK_LASTS)
+        ages = before.walk and not is_position(before.walk)  # times, unlike Graph's links, do not
+        stale = ages and (not before.last_run_at or now() - from_text(before.last_run_at) > WALK_LASTS)
         if stale:
             run = replace(run, walk="")
         recheck = unfinished or before.recheck or bool(stale)

@@ -3,11 +3,12 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from shared.errors import CredentialFault, Fault, GrantFault, ItemFault, Throttled
 from shared.fetch.job import Job
+from shared.fetch.room import BeyondLimit
 from shared.ports import Blobs, GraphMailbox, GraphReading, StoredBlob
 from shared.receipts import hash_of
 from shared.turns import PERMITS
@@ -29,10 +30,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Where the bytes of a message were stored, and what they are."""
+    """Where the bytes of a message were stored, and what they are; nowhere, where it is *beyond* the limit named."""
 
     path: str
     blob: StoredBlob
+    beyond: str = ""
 
 
 @dataclass
@@ -41,6 +43,10 @@ class Contents:
 
     results: dict[str, Content | Fault] = field(default_factory=dict)
     trouble: Fault | None = None
+
+
+Coming = dict[str, Future[Content] | Content | Fault]
+"""What came of each message of a batch, or is about to: its blob is being written."""
 
 
 class ContentReader:
@@ -52,65 +58,84 @@ class ContentReader:
         self._sleep = sleep
 
     def read(self, job: Job, mailbox: GraphMailbox, wanted: Sequence[Wanted]) -> Contents:
-        """
-        Fetch and store the content of *wanted*.
-
-        A fault that concerns a single message is that message's result; what concerns all of them ends the reading and
-        is the trouble, with everything stored so far among the results.
-        """
-        found = Contents()
-        small = [item for item in wanted if item.size is not None and item.size <= SMALL_BYTES]
-        large = [item for item in wanted if item.size is None or item.size > SMALL_BYTES]
+        """Fetch and store the content of *wanted*, as `reading` does, and return it once all of it is stored."""
+        found, read = Contents(), list[Coming]()
         with ThreadPoolExecutor(PERMITS) as workers:
-            puts: dict[str, Future[Content]] = {}
-            for batch in batches(small):
-                if found.trouble is None:
-                    self._read_batch(
-                        job, mailbox, batch, found, lambda key, mime: _put(workers, puts, self, job, key, mime)
-                    )
-            found.results.update({key: put.result() for key, put in puts.items()})
-            if found.trouble is None and large:
-                self._read_large(job, mailbox, large, found, workers)
+            try:
+                read.extend(self.reading(job, mailbox, wanted, workers))
+            except Fault as fault:
+                found.trouble = fault
+            for coming in read:
+                found.results.update(settled(coming))
         return found
 
+    def reading(
+        self, job: Job, mailbox: GraphMailbox, wanted: Sequence[Wanted], workers: Executor
+    ) -> "Iterator[Coming]":
+        """
+        Fetch the content of *wanted* and yield it batch by batch, while *workers* still write it into blobs.
+
+        A fault that concerns a single message is that message's result; what concerns all of them is raised, after
+        everything that came has been yielded.
+        """
+        limits = {item.id: job.room.beyond(item.size or 0) for item in wanted}
+        if any(limits.values()):
+            yield {key: left_out(limit) for key, limit in limits.items() if limit}
+        taken = [item for item in wanted if not limits[item.id]]
+        small = [item for item in taken if item.size is not None and item.size <= SMALL_BYTES]
+        large = [item for item in taken if item.size is None or item.size > SMALL_BYTES]
+        for batch in batches(small):
+            came, trouble = self._read_batch(job, mailbox, batch, workers)
+            yield came
+            if trouble is not None:
+                raise trouble
+        if large:
+            found = Contents()
+            self._read_large(job, mailbox, large, found, workers)
+            yield dict(found.results)
+            if found.trouble is not None:
+                raise found.trouble
+
     def store(self, job: Job, message_id: str, mime: bytes) -> Content:
-        """Store the MIME of one message."""
+        """Store the MIME of one message, unless it is beyond a limit."""
         path = job.blob_path(hash_of(message_id))
-        self._blobs.put(path, mime)
+        with job.room.counted(len(mime)) as limit:
+            if limit:
+                return left_out(limit)
+            self._blobs.put(path, mime)
         return Content(path, StoredBlob(len(mime), hashlib.sha256(mime).hexdigest()))
 
     def _read_batch(
-        self, job: Job, mailbox: GraphMailbox, ids: list[str], found: Contents, put: Callable[[str, bytes], None]
-    ) -> None:
-        left = ids
+        self, job: Job, mailbox: GraphMailbox, ids: list[str], workers: Executor
+    ) -> "tuple[Coming, Fault | None]":
+        left, came = ids, Coming()
         for attempt in range(1, THROTTLE_TRIES + 1):
             job.keep_turn()
             try:
                 with job.turn.permits.all():
                     answers = self._graph.contents(mailbox, left)
             except Fault as fault:
-                found.trouble = fault
-                return
-            found.trouble = _common_fault(list(answers.values()))
-            if found.trouble is not None:
-                return
+                return came, fault
+            shared = _common_fault(list(answers.values()))
+            if shared is not None:
+                return came, shared
             slow = {key: answer for key, answer in answers.items() if isinstance(answer, Throttled)}
             for key, answer in answers.items():
                 if isinstance(answer, bytes):
-                    put(key, answer)
+                    came[key] = workers.submit(self.store, job, key, answer)
                 elif key not in slow:
-                    found.results[key] = answer
+                    came[key] = answer
             if not slow:
-                return
+                break
             wait = max(fault.retry_after or 2.0 * attempt for fault in slow.values())
             if attempt == THROTTLE_TRIES or wait > LONGEST_WAIT:
-                found.trouble = next(iter(slow.values()))
-                return
+                return came, next(iter(slow.values()))
             self._sleep(wait)
             left = list(slow)
+        return came, None
 
     def _read_large(
-        self, job: Job, mailbox: GraphMailbox, wanted: list[Wanted], found: Contents, workers: ThreadPoolExecutor
+        self, job: Job, mailbox: GraphMailbox, wanted: list[Wanted], found: Contents, workers: Executor
     ) -> None:
         futures = {item.id: workers.submit(self._stream, job, mailbox, item.id) for item in wanted}
         for key, future in futures.items():
@@ -132,7 +157,10 @@ class ContentReader:
         with job.turn.permits.take():
             job.keep_turn()
             chunks = _renewing(job, self._graph.content_stream(mailbox, message_id))
-            return Content(path, self._blobs.put_stream(path, chunks))
+            try:
+                return Content(path, self._blobs.put_stream(path, job.room.through(chunks)))
+            except BeyondLimit as error:
+                return left_out(error.limit)
 
 
 def batches(wanted: Sequence[Wanted]) -> Iterator[list[str]]:
@@ -149,15 +177,14 @@ def batches(wanted: Sequence[Wanted]) -> Iterator[list[str]]:
         yield batch
 
 
-def _put(
-    workers: ThreadPoolExecutor,
-    puts: "dict[str, Future[Content]]",
-    reader: ContentReader,
-    job: Job,
-    key: str,
-    mime: bytes,
-) -> None:
-    puts[key] = workers.submit(reader.store, job, key, mime)
+def left_out(limit: str) -> Content:
+    """Return what stands for content that stays in the mailbox, since it is beyond *limit*."""
+    return Content("", StoredBlob(0, ""), limit)
+
+
+def settled(coming: Coming) -> dict[str, Content | Fault]:
+    """Return what came of each message once its blob is written; raises what writing raised."""
+    return {key: item.result() if isinstance(item, Future) else item for key, item in coming.items()}
 
 
 def _renewing(job: Job, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -1,17 +1,21 @@
 """What one invocation of fetch works on: a claimed connection, its progress, and the time left."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
+from threading import Lock
 from typing import Protocol, TypeVar
 
 from shared.connections import Connection, Direction, Run, run_key
-from shared.errors import Fault
+from shared.errors import Fault, RecordedFault
+from shared.fetch.room import Room
 from shared.ports import Delete, GraphMailbox, Operation, Update, Upsert
 from shared.rows import encode
 from shared.schedule import DELIVER, FETCH, DueRow, Wakeup
 from shared.times import from_text, to_text
+from shared.troubles import stopped_mark
 from shared.turns import Turn, TurnLost, View
 
 Item = TypeVar("Item")
@@ -20,6 +24,14 @@ DUE_SLACK = timedelta(seconds=5)
 WALK_LASTS = timedelta(minutes=10)
 CLAIM_LONGEST = timedelta(seconds=120)
 DELIVER_AFTER = timedelta(minutes=2)
+RESUME_MARGIN = timedelta(days=1)
+"""Mail may stand in a folder a while after it was received; what is known already is skipped."""
+NEVER_BEFORE = timedelta(days=393)
+"""
+How long ago mail may have been received for a resync or a sweep to take it: a week less than receipts are kept.
+
+Of older mail nobody knows any more whether it was taken.
+"""
 
 
 class Access(Protocol):
@@ -41,7 +53,11 @@ class Job:
     A claimed connection under a held turn. *run* is its record as it will be written, *etag* fences that write.
 
     *recheck* tells that listed messages may be stored already, *seen* that there may be mail to deliver, *more* that
-    the walk goes on in a next run, *work_at* when work left in rows is due again. *now* is storage's time.
+    the walk goes on in a next run, *work_at* when work left in rows is due again. *now* is storage's time. *page_size*
+    is what a page that failed was brought down to (0: it was not), *bisecting* that one is taken apart at its first
+    failure. *index* holds the hashes of all receipts where they were read, *listed* the times of messages that a
+    listing has shown, by hash, *notices* the rows that tell of what the run's record is about to say, *room* what may
+    still be stored today.
     """
 
     connection: Connection
@@ -55,7 +71,21 @@ class Job:
     seen: bool = False
     taken: int = 0
     work_at: datetime | None = None
+    page_size: int = 0
+    bisecting: bool = False
+    index: frozenset[str] | None = None
+    listed: dict[str, str] = field(default_factory=dict)
+    notices: list[Operation] = field(default_factory=list)
+    pages: int = 0
+    trouble: RecordedFault | None = None
+    began: float = field(default_factory=time.monotonic)
     numbers: "count[int]" = field(default_factory=count)
+    room: Room = field(init=False)
+    _lock: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        """Begin to count what is stored, from what the record says of this day."""
+        self.room = Room(self.connection.limits, self.run, self.now())
 
     @property
     def walking(self) -> bool:
@@ -81,14 +111,23 @@ class Job:
                 return
         raise TurnLost
 
-    def restart(self) -> None:
-        """Walk the folder anew."""
-        self.run = replace(self.run, cursor="", walk="")
-        self.recheck = True
+    def restart(self, *, light: bool = False) -> None:
+        """Walk the folder anew, *light* where delta is to name no more than ids."""
+        resync = self.run.resync or bool(self.run.cursor)
+        self.run = replace(self.run, cursor="", walk="", light=light, resync=resync)
+        self.recheck, self.page_size = True, 0
+
+    def resume(self) -> None:
+        """Walk the folder anew, as one that was stopped does, but only from shortly before its last success."""
+        if self.run.last_success_at:
+            known, last = since_of(self.connection, self.run), from_text(self.run.last_success_at) - RESUME_MARGIN
+            self.run = replace(self.run, since=to_text(max(known, last) if known else last))
+        self.restart()
 
     def wait_for(self, moment: datetime) -> None:
         """Note that work of this connection stands at *moment*."""
-        self.work_at = moment if self.work_at is None else min(self.work_at, moment)
+        with self._lock:
+            self.work_at = moment if self.work_at is None else min(self.work_at, moment)
 
 
 def is_due(view: View, connection_id: str) -> bool:
@@ -96,7 +135,7 @@ def is_due(view: View, connection_id: str) -> bool:
     connection, run = view.connections.get(connection_id), view.runs.get(connection_id)
     if connection is None or run is None or connection.direction != Direction.INCOMING:
         return False
-    if not connection.enabled or run.stopped or not run.next_at:
+    if not connection.enabled or not run.next_at:
         return False
     return from_text(run.next_at) <= view.storage_time + DUE_SLACK
 
@@ -136,12 +175,14 @@ def commit_operations(job: Job, skip: str) -> list[Operation]:
     operations: list[Operation] = [Update(run_key(run.connection_id), encode(run), job.etag)]
     if run.due:
         operations.append(Upsert(run.due, {"seq": run.seq}))
+    if run.stopped:
+        operations.append(stopped_mark(run.connection_id, now))
     if job.seen:
         due = DueRow(now + DELIVER_AFTER, DELIVER, run.connection_id)
         operations.append(Upsert(due.key, due.values))
     if job.claim_due not in (run.due, skip):
         operations.append(Delete(job.claim_due))
-    return operations
+    return [*operations, *job.notices]
 
 
 def scheduled(run: Run) -> Run:
@@ -165,6 +206,19 @@ def since_of(connection: Connection, run: Run) -> datetime | None:
     """
     text = run.since or {"now": connection.created_at, "all": ""}.get(connection.start, connection.start)
     return from_text(text).replace(microsecond=0) if text else None
+
+
+def scope_of(job: Job, *, again: bool = False) -> datetime | None:
+    """
+    Return the time before which a walk of *job* takes nothing, or None.
+
+    A walk *again* over what was followed before takes nothing either of which there may be no receipt any more.
+    """
+    since = since_of(job.connection, job.run)
+    if not (again or job.run.resync):
+        return since
+    oldest = (job.now() - NEVER_BEFORE).replace(microsecond=0)
+    return max(since, oldest) if since else oldest
 
 
 def portions(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

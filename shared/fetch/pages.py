@@ -1,13 +1,16 @@
 """How a delta page becomes receipts: contents first, then receipts with their work, then whoever delivers is woken."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.connections import Action
 from shared.errors import Fault, RowExists
-from shared.fetch.contents import Content, ContentReader, Wanted
-from shared.fetch.job import Job, since_of
+from shared.fetch.contents import Coming, Content, ContentReader, Wanted, settled
+from shared.fetch.details import Details, given_up
+from shared.fetch.job import Job, scope_of
+from shared.leftovers import took
 from shared.ports import GraphMailbox, Listed, Operation, Table, Wakeups
 from shared.receipts import (
     AFTER,
@@ -16,6 +19,7 @@ from shared.receipts import (
     Receipt,
     ReceiptStatus,
     Work,
+    fetch_attempt,
     hash_of,
     insertion,
     listed_receipt,
@@ -25,57 +29,104 @@ from shared.receipts import (
 from shared.schedule import DELIVER as DELIVER_KIND
 from shared.schedule import QUEUES, Wakeup
 from shared.times import from_text, to_text
+from shared.turns import PERMITS
 
 FIRST_REFETCH = timedelta(minutes=1)
+CHATS = ("ipm.skypeteams.message", "ipm.note.microsoft.conversation")
+MOST_INDEX = 100_000
+FEW = 10
+"""So many messages are looked up one by one; for more, the list of all receipts is read."""
 
 
 class PageStore:
     """Stores pages: contents through *reader*, receipts in *receipts*, wake-ups through *wakeups*."""
 
-    def __init__(self, reader: ContentReader, receipts: Table, wakeups: Wakeups) -> None:
+    def __init__(self, reader: ContentReader, details: Details, receipts: Table, wakeups: Wakeups) -> None:
         self._reader = reader
+        self._details = details
         self._receipts = receipts
         self._wakeups = wakeups
 
-    def take(self, job: Job, mailbox: GraphMailbox, messages: Sequence[Listed]) -> list[Receipt]:
+    def take(
+        self, job: Job, mailbox: GraphMailbox, messages: Sequence[Listed], *, light: bool = False, known: bool = False
+    ) -> Generator[Receipt, None, None]:
         """
-        Store what of a page is wanted and not known; return the receipts that this call made.
+        Store what of a page is wanted and not known; yield the receipts that this call made, once each is stored.
 
+        Contents are fetched batch by batch; while one is fetched, the blobs and receipts of the one before are written.
         A message that cannot be fetched has a receipt too, and work to fetch it again. Raises the fault that concerns
-        more than one message, after everything that was fetched has its receipt.
+        more than one message, after everything that was fetched has its receipt. Close it before anything else is done
+        with *job*: closing waits for what is being written. A *light* page no more than names its messages; those of a
+        page may be *known* also where the record does not say so.
         """
-        wanted = self._unknown(job, selected(job, messages))
+        unknown = self._unknown(job, selected(job, messages), known=known)
+        if light and unknown:
+            unknown = selected(job, self._details.of(job, mailbox, unknown))
+        wanted = {message.id: message for message in unknown}
         if not wanted:
-            return []
-        sizes = [Wanted(message.id, message.size) for message in wanted]
-        contents = self._reader.read(job, mailbox, sizes)
-        now = job.now()
-        receipts = [
-            _finished(listed_receipt(message, job.connection.address, now), contents.results[message.id], now)
-            for message in wanted
-            if message.id in contents.results
-        ]
-        made = self._insert(job, receipts, now)
-        self.wake(job, made)
-        if contents.trouble is not None:
-            raise contents.trouble
-        return made
+            return
+        sizes = [Wanted(message.id, message.size) for message in wanted.values()]
+        kept: list[Future[list[Receipt]]] = []
+        left, trouble = set(wanted), None
+        with ThreadPoolExecutor(PERMITS) as workers, ThreadPoolExecutor(1) as keeper:
+            try:
+                kept.extend(  # whose parts stay there where a later one raises
+                    keeper.submit(self._keep, job, wanted, coming)
+                    for coming in _counted(self._reader.reading(job, mailbox, sizes, workers), left)
+                )
+            except Fault as fault:
+                if given_up(job, fault):
+                    kept.append(keeper.submit(self._keep, job, wanted, dict.fromkeys(left, fault)))
+                else:
+                    trouble = fault
+            announced = keeper.submit(lambda: self.wake(job, [item for done in kept for item in done.result()]))
+            for done in kept:
+                yield from done.result() if trouble is None else ()
+            announced.result()
+        if trouble is not None:
+            raise trouble
 
-    def wake(self, job: Job, receipts: Sequence[Receipt]) -> None:
-        """Wake whoever delivers, if there is anything to deliver."""
+    def _keep(self, job: Job, wanted: Mapping[str, Listed], coming: Coming) -> list[Receipt]:
+        """Write the receipts of one batch as soon as its blobs are written; return those that were not there."""
+        results, now = settled(coming), job.now()
+        receipts = [
+            _finished(listed_receipt(wanted[key], job.connection.address, now), result, now)
+            for key, result in results.items()
+        ]
+        return self._insert(job, receipts, now)
+
+    def wake(self, job: Job, receipts: Sequence[Receipt], *, told: bool = False) -> None:
+        """Wake whoever delivers, if there is anything to deliver, or to tell."""
         job.taken += sum(receipt.status == ReceiptStatus.STORED for receipt in receipts)
-        if receipts:
+        if receipts or told:
             job.seen = True
             job.turn.renew()
             self._wakeups.put(QUEUES[DELIVER_KIND], Wakeup(DELIVER_KIND, job.connection.id).to_body())
 
-    def _unknown(self, job: Job, messages: list[Listed]) -> list[Listed]:
-        if not job.recheck:
+    def _unknown(self, job: Job, messages: list[Listed], *, known: bool) -> list[Listed]:
+        if (known or (job.recheck and job.walking)) and len(messages) > FEW:
+            messages = self._not_in_index(job, messages)
+        if job.connection.continues:  # each time: what comes back into the folder was maybe taken before
+            messages = [m for m in messages if not took(self._receipts, job.connection.continues, hash_of(m.id))]
+        if not (job.recheck or known):
             return messages
         partition = job.connection.id
         unknown = [m for m in messages if self._receipts.get(partition, receipt_key(hash_of(m.id))) is None]
         # Mail that is stored already may never have been announced.
-        job.seen = job.seen or len(unknown) < len(messages)
+        job.seen = job.seen or (job.recheck and len(unknown) < len(messages))
+        return unknown
+
+    def _not_in_index(self, job: Job, messages: list[Listed]) -> list[Listed]:
+        """Leave out what the lists of receipts name; read once in a run, newest first, a thousand at a time."""
+        if job.index is None:
+            found: set[str] = set()
+            for partition in (job.connection.id, *job.connection.continues):
+                found.update(
+                    row.key.rpartition("|")[2] for row in self._receipts.read(partition, "d|", "d~", MOST_INDEX).rows
+                )
+            job.index = frozenset(found)
+        unknown = [message for message in messages if hash_of(message.id) not in job.index]
+        job.seen = job.seen or (job.recheck and len(unknown) < len(messages))
         return unknown
 
     def _insert(self, job: Job, receipts: list[Receipt], now: datetime) -> list[Receipt]:
@@ -102,14 +153,24 @@ class PageStore:
 
 
 def selected(job: Job, messages: Sequence[Listed]) -> list[Listed]:
-    """Return the messages of a page that are to be taken, each once and as listed last; drafts are left alone."""
-    since = since_of(job.connection, job.run) if job.walking else None
+    """
+    Return the messages of a page that are to be taken, each once and as listed last.
+
+    Drafts are left alone, and so are the chats that Teams and Skype leave in mailboxes (graph-docs
+    `user-list-messages.md`, known issues).
+    """
+    since = scope_of(job) if job.walking else None
     latest = {message.id: message for message in messages}
     return [
         message
         for message in latest.values()
-        if not message.removed and not message.is_draft and not _older(message, since)
+        if not message.removed and not message.is_draft and not is_chat(message) and not _older(message, since)
     ]
+
+
+def is_chat(message: Listed) -> bool:
+    """Tell whether a message is no mail but a chat of Teams or Skype, by its class."""
+    return message.item_class.lower().startswith(CHATS)
 
 
 def work_of(job: Job, receipt: Receipt, now: datetime) -> list[Work]:
@@ -118,27 +179,36 @@ def work_of(job: Job, receipt: Receipt, now: datetime) -> list[Work]:
         job.wait_for(now + FIRST_REFETCH)
         return [Work(REFETCH, now + FIRST_REFETCH, receipt.hash, 1)]
     work = [Work(DELIVER, now, receipt.hash)]
-    if job.connection.after_fetch.action != Action.NONE:
+    if job.connection.after_fetch.action != Action.NONE and receipt.blob:  # what is not stored stays as it is
         work.append(Work(AFTER, now, receipt.hash))
     return work
 
 
 def with_content(receipt: Receipt, content: Content) -> Receipt:
-    """Return the receipt with its content stored."""
+    """Return the receipt with its content stored, or with the limit for which it stays in the mailbox."""
     return replace(
         receipt,
         status=ReceiptStatus.STORED,
         blob=content.path,
         sha256=content.blob.sha256,
         size=content.blob.size,
+        not_stored=content.beyond,
         fault=None,
     )
 
 
 def _finished(receipt: Receipt, result: Content | Fault, now: datetime) -> Receipt:
     if isinstance(result, Content):
-        return with_content(receipt, result)
-    return replace(receipt, fetch_attempts=1, fault=result.recorded(to_text(now)))
+        return with_content(receipt, result).tried(fetch_attempt(now, None))
+    tried = receipt.tried(fetch_attempt(now, result))
+    return replace(tried, fetch_attempts=1, fault=result.recorded(to_text(now)))
+
+
+def _counted(parts: Iterator[Coming], left: set[str]) -> Iterator[Coming]:
+    """Pass *parts* on, and take what comes with them out of *left*."""
+    for coming in parts:
+        left -= coming.keys()
+        yield coming
 
 
 def _older(message: Listed, since: datetime | None) -> bool:

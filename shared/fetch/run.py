@@ -8,6 +8,7 @@ repeated: receipts are inserted if absent, and the message's immutable id decide
 import logging
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -17,22 +18,28 @@ from shared.errors import (
     Fault,
     GrantFault,
     NotFound,
-    OutOfSync,
     RowChanged,
     RowMissing,
-    Unreachable,
 )
 from shared.fetch import outcome
 from shared.fetch.after import AfterFetch
 from shared.fetch.claims import FetchClaims
 from shared.fetch.contents import ContentReader
+from shared.fetch.details import Details
+from shared.fetch.diary import note_run
+from shared.fetch.heritage import settled
 from shared.fetch.job import Access, Job, due_connections, is_due, wakeup_of
+from shared.fetch.listing import Listing
+from shared.fetch.pager import Pager
 from shared.fetch.pages import PageStore
+from shared.fetch.sweep import Sweep
+from shared.fetch.telling import tell
 from shared.identifiers import box_of, is_connection_id
-from shared.ports import BlobStore, DeltaPage, GraphMailbox, GraphReading, Tables, Wakeups
-from shared.schedule import FETCH, QUEUES, SEND, Wakeup
-from shared.times import from_text
+from shared.ports import BlobStore, GraphMailbox, GraphReading, Tables, Wakeups
+from shared.schedule import DELIVER, FETCH, QUEUES, SEND, Wakeup
+from shared.times import from_text, to_text
 from shared.turns import RESERVED_SECONDS, Released, Turn, TurnLost, Turns, View
+from shared.waking import wake
 
 log = logging.getLogger("mailgrant.fetch")
 
@@ -44,11 +51,12 @@ AGAIN = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """How much of a mailbox one run takes."""
+    """How much of a mailbox one run takes, and how many seconds lie between two sweeps."""
 
     page_size: int = 100
     pages: int = MAX_PAGES
     seconds: float = MAX_SECONDS
+    sweep_seconds: float = 86400.0
 
 
 class Fetch:
@@ -65,15 +73,18 @@ class Fetch:
         limits: FetchLimits | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._tables = tables
         self._claims = FetchClaims(tables.connections, turns)
         self._wakeups = wakeups
         self._turns = turns
         self._tokens = tokens
-        self._graph = graph
         self._limits = limits or FetchLimits()
         reader = ContentReader(graph, blobs.received, sleep)
-        self._pages = PageStore(reader, tables.receipts, wakeups)
+        self._pages = PageStore(reader, Details(graph), tables.receipts, wakeups)
         self._after = AfterFetch(graph, reader, self._pages, tables.receipts)
+        self._pager = Pager(graph, self._limits.page_size)
+        listing, period = Listing(graph, self._limits.page_size), timedelta(seconds=self._limits.sweep_seconds)
+        self._sweep = Sweep(listing, self._pages, self._after, period)
 
     def run(self, wakeup: Wakeup) -> None:
         """
@@ -128,9 +139,13 @@ class Fetch:
 
     def _finish(self, job: Job | None, turn: Turn, *, release: bool) -> Released:
         released = turn.release(yielding=True) if job is None else self._claims.commit(job, release=release)
+        if job is not None:
+            note_run(self._tables.log, job)
         if released.wake == SEND:
             self._let_send(turn.box_hash)
-        elif job is not None and job.more:
+        if job is not None and job.notices:
+            wake(self._wakeups, Wakeup(DELIVER, job.connection.id))
+        if released.wake != SEND and job is not None and job.more:
             self._wakeups.put(QUEUES[FETCH], wakeup_of(job.run).to_body())
         return released
 
@@ -141,10 +156,12 @@ class Fetch:
             fault = self._tokens.standing(job.connection.grant_id)
             if fault is not None:
                 job.run = outcome.waiting(job.run, job.now())
-            elif until is not None:
+            elif (until := until or settled(self._tables, job)) is not None:
                 job.run = outcome.paused(job.run, until)
             else:
                 mailbox = self._tokens.graph_mailbox(job.connection.grant_id, job.connection.mailbox)
+                if job.run.stopped:
+                    job.resume()
                 self._walk(job, mailbox)
                 self._succeed(job)
         except NotFound:
@@ -158,34 +175,21 @@ class Fetch:
             job.work_at = None
             self._after.work_off(job, mailbox)
         for number in range(1, self._limits.pages + 1):
-            page = self._page(job, mailbox)
-            made = self._pages.take(job, mailbox, page.messages)
-            self._after.apply_new(job, mailbox, made)
-            if page.delta_link:
-                job.run = replace(job.run, cursor=page.delta_link, walk="")
+            step = self._pager.next(job, mailbox)
+            job.pages = number
+            made = self._pages.take(job, mailbox, step.messages, light=step.light, known=step.known)
+            with closing(made):
+                self._after.apply_new(job, mailbox, made)
+            if step.cursor:
+                job.run = replace(job.run, cursor=step.cursor, walk="", resync=False)
                 job.recheck = False
+                if not job.turn.box.wanted_send and self._turns.monotonic() < ends:
+                    self._sweep.go_on(job, mailbox)
                 return
-            job.run = replace(job.run, walk=page.next_link)
+            job.run = replace(job.run, walk=step.walk)
             if number == self._limits.pages or self._turns.monotonic() >= ends or job.turn.box.wanted_send:
                 job.more = True
                 return
-
-    def _page(self, job: Job, mailbox: GraphMailbox) -> DeltaPage:
-        job.keep_turn()
-        size, folder = self._limits.page_size, job.connection.folder_id
-        with job.turn.permits.take():
-            if job.link:
-                try:
-                    page = self._graph.next_page(mailbox, job.link, size)
-                except OutOfSync:
-                    log.warning("fetch.resync connection_id=%s", job.connection.id)
-                    job.restart()
-                    page = self._graph.first_page(mailbox, folder, size)
-            else:
-                page = self._graph.first_page(mailbox, folder, size)
-        if not page.next_link and not page.delta_link:
-            raise Unreachable("Graph gave a page without a link to the next. It is tried again by itself.")
-        return page
 
     def _succeed(self, job: Job) -> None:
         now = job.now()
@@ -196,13 +200,15 @@ class Fetch:
             next_at = min(next_at, max(job.work_at, now + AGAIN))
         run = replace(job.run, pending=job.work_at is not None, recheck=job.recheck)
         job.run = outcome.succeeded(run, now, job.taken, next_at)
+        tell(job)
 
     def _fail(self, job: Job, fault: Fault) -> None:
         now = job.now()
         if isinstance(fault, (CredentialFault, GrantFault)):
             self._tokens.suspect(job.connection.grant_id)
         run = replace(job.run, pending=True, recheck=True, taken=job.run.taken + job.taken)
-        job.run = outcome.faulted(run, fault, now)
+        job.run, job.trouble = outcome.faulted(run, fault, now), fault.recorded(to_text(now))
+        tell(job)
         log.warning("fetch.failed connection_id=%s code=%s", job.connection.id, fault.code.value)
         if outcome.asks_to_pause(fault) and job.run.next_at:
             self._turns.pause(job.turn.box_hash, from_text(job.run.next_at))

@@ -1,6 +1,6 @@
-"""The parsed view of a mail: what its MIME says, as plain values. `mail_parsing` makes it."""
+"""The parsed view of a mail: what its MIME says, as plain values. `parsing` makes it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -13,12 +13,13 @@ class Parsed(StrEnum):
 
 
 class Automatic(StrEnum):
-    """Whether a machine wrote the mail (RFC 3834, RFC 3464 and older habits)."""
+    """Whether a machine wrote the mail (RFC 3834, RFC 3464 and older habits); ``own`` is mail that Mailgrant sent."""
 
     NONE = "none"
     AUTO_REPLY = "auto_reply"
     AUTO_GENERATED = "auto_generated"
     BOUNCE = "bounce"
+    OWN = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,21 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where decoding may begin: *decoded* bytes come before the byte *raw* of the mail; *left* is still undecoded."""
+
+    decoded: int
+    raw: int
+    left: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
-    """A part that is no body; *content* is its decoded bytes, or what could be decoded."""
+    """
+    A part that is no body: its *size* and *sha256* are those of its decoded bytes, or of what could be decoded.
+
+    The encoded bytes stand in the mail from *start* up to *end*; `parts` reads them.
+    """
 
     name: str
     content_type: str
@@ -39,7 +53,10 @@ class Attachment:
     sha256: str
     content_id: str
     inline: bool
-    content: bytes = field(repr=False)
+    start: int = 0
+    end: int = 0
+    encoding: str = ""
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

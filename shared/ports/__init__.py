@@ -18,8 +18,10 @@ from shared.ports.graph import (
     GraphReading,
     GraphSending,
     Listed,
+    MailCount,
     Person,
     Placed,
+    Window,
 )
 from shared.ports.microsoft import AccessToken, Entra, SignedIn, SignIn, Vault
 from shared.ports.storage import (
@@ -64,6 +66,7 @@ __all__ = [
     "GraphSending",
     "Insert",
     "Listed",
+    "MailCount",
     "Operation",
     "Person",
     "Placed",
@@ -80,4 +83,5 @@ __all__ = [
     "Vault",
     "Wakeups",
     "Webhooks",
+    "Window",
 ]

@@ -136,3 +136,12 @@ def test_blobs_are_listed_by_the_beginning_of_their_path(blobs: Blobs) -> None:
 
     assert [f"{mine}{number}" for number in range(3)] == sorted(listed)
     assert ([], [f"{other}0"]) == (list(blobs.names(mine)), list(blobs.names(other)))
+
+
+def test_blobs_are_listed_by_half_a_name_too(blobs: Blobs) -> None:
+    """A prefix may end within a name, as that of a span of time does in an id that begins with its time."""
+    mine = f"conn_{uuid.uuid4().hex}/msg_a."
+    for ulid in ("01KJPA", "01KJPB", "01KJQA"):
+        blobs.put(f"{mine}{ulid}/hash", b"x")
+
+    assert [f"{mine}01KJPA/hash", f"{mine}01KJPB/hash"] == list(blobs.names(f"{mine}01KJP"))

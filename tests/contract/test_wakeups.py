@@ -70,6 +70,24 @@ def test_a_queue_has_a_length(queues: tuple[MemoryWakeups, Take], queue: str) ->
     assert (0, 3) == (before, wakeups.length(queue))
 
 
+def test_a_queue_tells_how_long_its_first_message_has_waited(
+    queues: tuple[MemoryWakeups | StorageWakeups, Take], queue: str
+) -> None:
+    """None in a queue that is missing or whose messages are all hidden; looking hides no message from its worker."""
+    wakeups, take = queues
+    assert wakeups.oldest(queue) is None
+    wakeups.put(queue, {"n": 1}, delay_seconds=299)
+    assert wakeups.oldest(queue) is None
+    wakeups.put(queue, {"n": 2})
+    first = wakeups.oldest(queue)
+    wakeups.put(queue, {"n": 3})
+
+    assert first is not None
+    assert first == wakeups.oldest(queue)
+    assert first.utcoffset() is not None
+    assert [{"n": 2}, {"n": 3}] == [*take(queue), *take(queue)]
+
+
 def test_a_message_may_be_48_kib(queues: tuple[MemoryWakeups, Take], queue: str) -> None:
     """The largest message arrives; one byte more is a fault of the program."""
     wakeups, take = queues

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from shared.codes import Code
 from shared.errors import ItemFault, MailboxFault
-from shared.ports import Folder, GraphMailbox, Person
+from shared.ports import Folder, GraphMailbox, MailCount, Person
 from tests.fakes.failures import Failures
 
 FOLDERS = (Folder("F-inbox", "Inbox"), Folder("F-deleted", "Deleted Items"), Folder("F-done", "Done"))
@@ -22,6 +22,7 @@ class MemoryDirectory:
     persons: list[Person] = field(default_factory=list)
     failures: Failures = field(default_factory=Failures)
     closed: bool = False
+    received: list[str] = field(default_factory=list)
 
     def person(self, mailbox: GraphMailbox) -> Person:
         """Return the user of this object id or address."""
@@ -54,3 +55,9 @@ class MemoryDirectory:
         """Return the folders below *parent*, or the top ones."""
         mailbox.token(False)
         return [] if parent else list(FOLDERS)
+
+    def mail_count(self, mailbox: GraphMailbox, folder_id: str, since: str) -> MailCount:
+        """Count the mails of *received* (times of reception, RFC 3339)."""
+        mailbox.token(False)
+        with self.failures.around("mail_count"):
+            return MailCount(sum(moment >= since for moment in self.received), exact=True)

@@ -25,6 +25,7 @@ class Access:
 
     fault: Fault | None = None
     suspected: list[str] = field(default_factory=list)
+    has_delta: bool = True
 
     def standing(self, grant_id: str) -> Fault | None:
         """Return the planned fault."""
@@ -32,7 +33,7 @@ class Access:
 
     def graph_mailbox(self, grant_id: str, user: str) -> GraphMailbox:
         """Return the mailbox."""
-        return GraphMailbox("https://graph.microsoft.com", user, lambda fresh: "token")
+        return GraphMailbox("https://graph.microsoft.com", user, lambda fresh: "token", self.has_delta)
 
     def suspect(self, grant_id: str) -> None:
         """Remember the grant."""
@@ -99,6 +100,10 @@ class World:
         row = self.tables.receipts.get(key, f"m|{hash_of(graph_id)}")
         assert row is not None
         return read_receipt(row.values)
+
+    def change_receipt(self, key: str, graph_id: str, **values: str | int) -> None:
+        """Change what a message's receipt says."""
+        self.tables.receipts.commit(key, [Update(f"m|{hash_of(graph_id)}", values, "*")])
 
     def rows(self, key: str, kind: str) -> list[str]:
         """Return the keys of the receipt rows of one kind."""

@@ -43,6 +43,12 @@ class MemoryWakeups:
         with self.failures.around("length"), self._lock:
             return sum(message.queue == queue for _, message in self._waiting)
 
+    def oldest(self, queue: str) -> datetime | None:
+        """Return since when the first message that is visible has waited, or None."""
+        with self.failures.around("oldest"), self._lock:
+            visible = [(at, sent) for at, sent in self._waiting if sent.queue == queue and at <= self._clock()]
+            return min((at - timedelta(seconds=sent.delay_seconds) for at, sent in visible), default=None)
+
     def take(self, queue: str) -> list[dict[str, Any]]:
         """Remove and return the bodies of *queue* that are visible by now, as its worker would get them."""
         with self._lock:

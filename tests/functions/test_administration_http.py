@@ -269,6 +269,20 @@ def test_a_connection_changes_and_keeps_what_it_must(caller: Caller, incoming: d
     assert 422 == caller.call("PATCH", path, {"destination": None}).status_code
 
 
+def test_limits_are_merged_checked_and_shown(caller: Caller, incoming: dict[str, Any]) -> None:
+    """What is not named stays as it is, null is the default, and a fault names the member."""
+    path = f"connections/{caller.json('POST', 'connections', {**incoming, 'limits': {'max_message_mb': 50}})['id']}"
+    shown = [caller.json("GET", path)["limits"]]
+    changes: tuple[dict[str, int | None] | None, ...] = ({"max_stored_mb_per_day": 100}, {"max_message_mb": None}, None)
+    shown += [caller.json("PATCH", path, {"limits": change})["limits"] for change in changes]
+    named = [(item["max_message_mb"], item["max_stored_mb_per_day"]) for item in shown]
+    assert [(50, 10_240), (50, 100), (250, 100), (250, 10_240)] == named
+    for limits, pointer in (({"max_message_mb": 0}, "max_message_mb"), ({"max_stored_mb_per_day": "x"}, "max_stored_")):
+        refused = caller.call("PATCH", path, {"limits": limits})
+        assert 422 == refused.status_code
+        assert f'"/limits/{pointer}'.encode() in refused.get_body()
+
+
 def test_a_connection_is_tested_fetched_and_deleted(caller: Caller, incoming: dict[str, Any]) -> None:
     """200 with every check, 202 for the fetch, 204 and again 204 for the deletion."""
     path = f"connections/{caller.json('POST', 'connections', incoming)['id']}"
@@ -351,7 +365,7 @@ class Message:
 def test_the_queue_checks_what_it_is_told(admin: Administration) -> None:
     """A wake-up that the use case put is read again, and one that is none goes to poison."""
     app = func.FunctionApp()
-    app.register_functions(consent_queue.blueprint(admin.consent, admin.checks, admin.upkeep, admin.purge))
+    app.register_functions(consent_queue.blueprint(admin.consent, admin.checks, admin.upkeep, admin.purge, admin.keep))
     check = app.get_functions()[0].get_user_function()
     trip, query = admin.trip(admin.credential())
     admin.answer({"admin_consent": "True", "tenant": CONTOSO, "state": query["state"]}, {trip.cookie_name: trip.cookie})

@@ -1,6 +1,7 @@
 """What administrators and holders of links see of received mail."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import azure.functions as func
@@ -13,7 +14,7 @@ from shared.errors import Unreachable
 from shared.identifiers import receipt_id
 from shared.receipts import hash_of
 from shared.received import Received
-from shared.schedule import DELIVER, FETCH, Wakeup
+from shared.schedule import DELIVER, FETCH, NOTICE, Wakeup
 from shared.settings import Settings
 from tests.fakes.graph_reading import mime_of
 from tests.fakes.intake import World
@@ -40,6 +41,11 @@ class Woken:
 
     def __init__(self) -> None:
         self.wakeups: list[Wakeup] = []
+        self.looked: list[str] = []
+
+    def hand_on(self, connection_id: str) -> None:
+        """Remember."""
+        self.looked.append(connection_id)
 
     def run(self, wakeup: Wakeup) -> None:
         """Remember."""
@@ -107,6 +113,7 @@ def test_the_surface_is_as_documented(site: Site) -> None:
         "received_get": ("received/{id}", "GET", "FUNCTION"),
         "received_raw": ("received/{id}/raw", "GET", "FUNCTION"),
         "received_attachment": ("received/{id}/attachments/{n}", "GET", "FUNCTION"),
+        "received_attempts": ("received/{id}/attempts", "GET", "FUNCTION"),
         "received_redeliver": ("received/{id}/redeliver", "POST", "FUNCTION"),
         "content_get": ("content/{token}", "GET", "ANONYMOUS"),
     } == found
@@ -217,7 +224,7 @@ def test_content_that_is_gone_says_so(site: Site) -> None:
     site.receive("a")
     site.world.blobs.received.contents.clear()
     assert "content_expired" == site.read("received_raw", 410, id=receipt_id(site.key, "a"))["code"]
-    assert "not_stored" == site.read("received_get", id=receipt_id(site.key, "a"))["content"]
+    assert "expired" == site.read("received_get", id=receipt_id(site.key, "a"))["content"]
 
 
 def test_redelivery_makes_work_and_wakes(site: Site) -> None:
@@ -234,12 +241,30 @@ def test_redelivery_makes_work_and_wakes(site: Site) -> None:
     assert 415 == site.functions["received_redeliver"].get_user_function()(request).status_code
 
 
-@pytest.mark.parametrize(("module", "kind"), [(fetch_queue, FETCH), (deliver_queue, DELIVER)])
-def test_queue_messages_wake_the_use_case(module: Any, kind: str) -> None:
+def _delivering(woken: Any) -> func.Blueprint:
+    return deliver_queue.blueprint(woken, Woken())  # type: ignore[arg-type]
+
+
+def test_notices_have_the_queue_of_deliver_and_a_worker_of_their_own() -> None:
+    """Whoever is woken for mail looks for notices too, and leaves them to an invocation of their own."""
+    mail, notices = Woken(), Woken()
+    app = func.FunctionApp()
+    app.register_functions(deliver_queue.blueprint(mail, notices))  # type: ignore[arg-type]
+    (function,) = app.get_functions()
+    run = function.get_user_function()
+    for kind in (DELIVER, NOTICE):
+        run(func.QueueMessage(body=json.dumps(Wakeup(kind, "conn_x").to_body()).encode()))
+
+    assert [Wakeup(DELIVER, "conn_x")] == mail.wakeups
+    assert (["conn_x"], [Wakeup(NOTICE, "conn_x")]) == (notices.looked, notices.wakeups)
+
+
+@pytest.mark.parametrize(("blueprint", "kind"), [(fetch_queue.blueprint, FETCH), (_delivering, DELIVER)])
+def test_queue_messages_wake_the_use_case(blueprint: Callable[[Any], func.Blueprint], kind: str) -> None:
     """A message is parsed and handed on; what is none is refused, so that it becomes poison."""
     woken = Woken()
     app = func.FunctionApp()
-    app.register_functions(module.blueprint(woken))
+    app.register_functions(blueprint(woken))
     (function,) = app.get_functions()
     wakeup = Wakeup(kind, "conn_x", 3, "due|x")
     run = function.get_user_function()

@@ -14,9 +14,9 @@ from tests.scenes.graph_contract import faults_in
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # no longer: its threads and timers must not run beside tests without sockets
 def _stack() -> Iterator[Stack]:
-    with Stack() as stack:
+    with Stack(alarmed=True) as stack:
         stack.control.record_traffic(on=True)
         yield stack
         assert [] == breaches_of_contract(stack.control.traffic())[:5]

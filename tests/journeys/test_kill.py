@@ -13,10 +13,11 @@ pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(240)]
 
 @pytest.mark.parametrize("area", ["fetch", "deliver", "send"])
 def test_kills_at_boundaries_lose_and_double_nothing(area: str, tmp_path: Path) -> None:
-    """SIGKILL before or after outward calls of the area: 0 lost, 0 duplicates, every state true."""
+    """SIGKILL before or after outward calls of the area, amid faults: 0 lost, 0 duplicates, every state true."""
     console = Console(stderr=True, quiet=True)
-    figures = Campaign(area, 3, random.Random(7), tmp_path / "boundaries", console, batch=4).play()
+    figures = Campaign(area, 3, random.Random(7), tmp_path, console).play()
 
-    assert 3 == figures["kills"]
+    assert figures["kills"] >= 3
     assert figures["boundaries"] > 4
-    assert (0, 0, 0) == (figures["lost"], figures["duplicates"], figures["wrong_state"])
+    judged = [figures[name] for name in ("lost", "duplicates", "wrong_state", "stuck")]
+    assert ([0, 0, 0, 0], []) == (judged, figures.get("details", []))

@@ -23,13 +23,15 @@ from shared.erasing import Erasing
 from shared.grant_admin import GrantAdmin
 from shared.grant_checks import GrantChecks
 from shared.grants import Grant, Pace
+from shared.keeping.run import Keep
 from shared.mailbox_probe import MailboxProbe
-from shared.ports import Found, GraphMailbox, Person
+from shared.notices import IN_RECORDS
+from shared.ports import Answer, Found, GraphMailbox, Person
 from shared.proofs import AuthMethod, TypedProof
 from shared.purge import Purge
 from shared.registry import Registry
 from shared.resuming import Resuming
-from shared.schedule import CREDENTIAL, PURGE, QUEUES, STATE, Wakeup
+from shared.schedule import CREDENTIAL, KEEP, NOTICE, PURGE, QUEUES, STATE, Wakeup
 from shared.settings import Settings
 from shared.tick import Tick
 from shared.tokens import Tokens
@@ -48,15 +50,24 @@ WEBHOOK = Destination("webhook", "https://hooks.example/in")
 
 
 class AllowedWebhooks:
-    """Takes every destination but those on example.invalid; calls nobody."""
+    """Takes every destination but those on example.invalid; answers as *answer* says, and calls nobody without it."""
+
+    def __init__(self) -> None:
+        self.answer: Answer | Exception | None = None
+        self.got: list[tuple[str, bytes, dict[str, str]]] = []
 
     def check(self, url: str) -> str | None:
         """Return why this URL can never be called, or None."""
         return "This host may not be called." if "example.invalid" in url or not url else None
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Any:
-        """Refuse: nothing here delivers."""
-        raise AssertionError(url)
+        """Give the planned answer; without one nothing here delivers."""
+        self.got.append((url, body, dict(headers)))
+        if self.answer is None:
+            raise AssertionError(url)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
 
 @dataclass
@@ -132,6 +143,9 @@ class Administration:
         )
         self.lists = ConnectionLists(self.tables, self.tokens, self.directory, self.drafts)  # type: ignore[arg-type]
         self.connection_tokens = ConnectionTokens(self.tables, self.audit, self.clock)
+        self.keep = Keep(
+            self.tables, self.blobs, Erasing(self.tables, self.blobs), self.wakeups, self.clock.monotonic
+        )
         self.tick = Tick(self.tables, self.wakeups, self.clock)
 
     def other_process(self) -> Tokens:
@@ -178,6 +192,8 @@ class Administration:
                 self.consent.finish(wakeup.id, wakeup.due)
             elif wakeup.kind == CREDENTIAL:
                 self.upkeep.handle(wakeup)
+            elif wakeup.kind == KEEP:
+                self.keep.handle(wakeup)
             elif wakeup.kind == PURGE:
                 self.purge.handle(wakeup)
             else:
@@ -198,9 +214,14 @@ class Administration:
         """Return the keys of the due rows of states."""
         return [key for key in self.due_rows() if "|state|" in key]
 
+    def grant_rows(self) -> list[str]:
+        """Return the keys of all rows of grants but those of notices, which go by themselves."""
+        return [key for _, key in self.tables.grants.everything() if not key.startswith(IN_RECORDS)]
+
     def due_rows(self) -> list[str]:
-        """Return the keys of all due rows."""
-        return [key for _, key in self.tables.connections.everything() if key.startswith("due|")]
+        """Return the keys of all due rows but those of notices, which go by themselves."""
+        keys = [key for _, key in self.tables.connections.everything() if key.startswith("due|")]
+        return [key for key in keys if f"|{NOTICE}|" not in key]
 
 
 def new_secret(value: str, expires_at: str | None = None) -> TypedProof:

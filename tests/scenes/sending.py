@@ -16,7 +16,7 @@ from shared.outbox.rows import GATE_KEY, Entry
 from shared.outbox.work import OPEN, Periods
 from shared.ports import GraphMailbox, Insert
 from shared.rows import encode
-from shared.schedule import Wakeup
+from shared.schedule import SEND, Wakeup
 from shared.send.accept import Accept, DueRows, Submission
 from shared.send.drain import Drain
 from shared.send.entries import Entries
@@ -131,8 +131,9 @@ class Sending:
         return self.entries.get(entry_id)
 
     def due_rows(self) -> list[str]:
-        """Return the keys of all due rows."""
-        return [key for _, key in self.tables.connections.everything() if key.startswith("due|")]
+        """Return the keys of the due rows that wake senders."""
+        keys = [key for _, key in self.tables.connections.everything() if key.startswith("due|")]
+        return [key for key in keys if key.split("|")[2] == SEND]
 
     def stored(self) -> list[str]:
         """Return the keys of the outbox beside the gate, which stands as long as a connection takes mail."""

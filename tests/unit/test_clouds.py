@@ -8,7 +8,6 @@ from shared.adapters.graph_http import GraphHttp
 from shared.clouds import CLOUDS
 from shared.connections import Direction
 from shared.credentials import ORGANIZATIONS, examine
-from shared.errors import InvalidRequest
 from shared.ports import GraphMailbox
 from tests.fakes.clock import MovableClock
 from tests.scenes.administration import CONTOSO, Administration, asked_credential
@@ -78,16 +77,13 @@ def test_a_token_is_asked_for_at_the_login_host_of_its_cloud_with_its_scope(clou
     assert root == mailbox.root
 
 
-def test_china_sends_but_cannot_fetch_yet() -> None:
-    """Its Graph has no delta query: an incoming connection is refused with that sentence, an outgoing one is not."""
+def test_china_fetches_without_delta() -> None:
+    """Its Graph has no delta query: the mailbox says so, and its folders are listed by time instead."""
     admin = Administration()
-    grant = admin.consented(admin.credential(cloud="china"))
+    china = admin.consented(admin.credential(cloud="china"))
+    incoming = admin.connection(china)
 
-    with pytest.raises(InvalidRequest) as refused:
-        admin.connection(grant)
-    outgoing = admin.connection(grant, direction=Direction.OUTGOING)
-
-    fault = refused.value.faults[0]
-    assert ("/direction", "not_in_this_cloud") == (fault.pointer, fault.code)
-    assert "delta" in fault.message
-    assert Direction.OUTGOING is outgoing.direction
+    assert Direction.INCOMING is incoming.direction
+    assert admin.tokens.graph_mailbox(china.id, "box").has_delta is False
+    other = Administration()
+    assert other.tokens.graph_mailbox(other.consented(other.credential()).id, "box").has_delta is True

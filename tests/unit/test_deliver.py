@@ -15,7 +15,7 @@ from shared.ports import Insert, Update
 from shared.receipts import DELIVER as WORK
 from shared.receipts import ReceiptStatus, Work, hash_of
 from shared.rows import encode
-from shared.schedule import DELIVER, DueRow, Wakeup
+from shared.schedule import DELIVER, NOTICE, DueRow, Wakeup
 from shared.times import from_text, to_text
 from tests.fakes.graph_reading import mime_of
 from tests.fakes.intake import BOX
@@ -120,9 +120,11 @@ def test_a_receiver_that_is_gone_is_disabled(post: Post) -> None:
     post.receiver.default = 410
     post.store("a")
     post.go(*post.due())
-    assert (post.row().disabled, post.due(), len(post.world.rows(post.key, "wd"))) == (True, [], 1)
+    assert (post.row().disabled, post.row().due, len(post.world.rows(post.key, "wd"))) == (True, "", 1)
+    assert post.world.receipt(post.key, "a").status == ReceiptStatus.STORED
+    assert [row.id for row in post.world.due_rows() if row.kind == NOTICE] == [post.key]
     post.go()
-    assert len(post.receiver.got) == 1
+    assert (len(post.receiver.got), post.due()) == (1, [])
 
 
 def test_after_three_days_a_receiver_is_disabled(post: Post) -> None:

@@ -160,7 +160,7 @@ def test_a_claim_that_was_not_made_is_the_hosts_to_repeat(post: Post) -> None:
 def test_trouble_with_the_blob_of_one_mail_repeats_no_other(post: Post) -> None:
     """What was handed over beside it is recorded before the host is told; nothing counts against the destination."""
     post.store("a", "b", "c")
-    post.world.blobs.received.failures.plan("get", StorageUnavailable("no answer"))
+    post.world.blobs.received.failures.plan("chunks", StorageUnavailable("no answer"))
     with pytest.raises(StorageUnavailable):
         post.go()
     assert (len(post.receiver.got), len(post.world.rows(post.key, "wd"))) == (2, 1)

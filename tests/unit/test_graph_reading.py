@@ -11,7 +11,7 @@ import pytest
 from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_reading import HttpGraphReading
 from shared.errors import ItemFault, OutOfSync, Throttled
-from shared.ports import GraphMailbox, Listed, Placed
+from shared.ports import GraphMailbox, Listed, Placed, Window
 
 MAILBOX = GraphMailbox("https://graph.microsoft.com", "5e0f", lambda fresh: "t")
 MESSAGE = {
@@ -159,3 +159,36 @@ def test_places_are_looked_up_by_batch() -> None:
     body = {"id": "a", "parentFolderId": "f", "isRead": True}
     wire = Wire(lambda _: httpx.Response(200, json={"responses": [{"id": "0", "status": 200, "body": body}]}))
     assert wire.reading.placed(MAILBOX, ["a"]) == {"a": Placed("f", is_read=True)}
+
+
+def test_a_light_walk_asks_for_no_more_than_ids_and_times() -> None:
+    """What names a message that Exchange cannot read must not ask for more of it."""
+    wire = Wire(lambda _: page(value=[{"id": "x", "receivedDateTime": "2026-11-22T07:00:00Z", "isDraft": True}]))
+    found = wire.reading.first_page(MAILBOX, "AAF", 100, light=True)
+    (asked,) = wire.asked
+    assert ("id,receivedDateTime,isDraft", "created") == (
+        asked.url.params["$select"],
+        asked.url.params["changeType"],
+    )
+    assert not {"$expand", "$filter"} & set(asked.url.params)
+    assert [Listed("x", received_at="2026-11-22T07:00:00Z", is_draft=True)] == found.messages
+
+
+def test_a_list_is_ordered_by_what_it_is_filtered_by() -> None:
+    """Graph refuses any other order, and a skip is only sent where something is passed over."""
+    wire = Wire(lambda _: page())
+    wire.reading.list_page(MAILBOX, Window("AAF", "2026-11-01T00:00:00Z"), 50)
+    wire.reading.list_page(MAILBOX, Window("AAF", "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z", 3), 1, light=True)
+    open_end, closed = (request.url.params for request in wire.asked)
+    assert ("receivedDateTime ge 2026-11-01T00:00:00Z", "receivedDateTime", "50") == (
+        open_end["$filter"],
+        open_end["$orderby"],
+        open_end["$top"],
+    )
+    assert "$skip" not in open_end
+    assert ("receivedDateTime ge 2026-11-01T00:00:00Z and receivedDateTime le 2026-11-02T00:00:00Z", "3") == (
+        closed["$filter"],
+        closed["$skip"],
+    )
+    assert all(request.url.path == "/v1.0/users/5e0f/mailFolders/AAF/messages" for request in wire.asked)
+    assert all('IdType="ImmutableId"' in request.headers["prefer"] for request in wire.asked)

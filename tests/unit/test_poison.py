@@ -11,11 +11,26 @@ from shared.connections import Delivery, Run, delivery_key, run_key
 from shared.errors import StorageUnavailable
 from shared.grants import Grant
 from shared.identifiers import box_hash, grant_id, new_connection_id, new_ulid, shard_of
+from shared.notices import SYSTEM, EventType, Pending
 from shared.poison import Poison
 from shared.ports import ANY, Insert, Update
 from shared.registry import grant_key
-from shared.rows import encode
-from shared.schedule import DELIVER, FETCH, GRANT, SEND, STATE, DueRow, Wakeup, minute_bucket, shard_for
+from shared.rows import decode, encode
+from shared.schedule import (
+    CREDENTIAL,
+    DELIVER,
+    FETCH,
+    GRANT,
+    NOTICE,
+    PURGE,
+    QUEUES,
+    SEND,
+    STATE,
+    DueRow,
+    Wakeup,
+    minute_bucket,
+    shard_for,
+)
 from shared.tickets import State, new_dated_id, state_key
 from shared.times import to_text
 from tests.fakes import MemoryTables, MovableClock
@@ -44,9 +59,18 @@ class Scene:
         return self.poison.found("mail-work", json.dumps(Wakeup(kind, identifier, seq).to_body()).encode())
 
     def due_rows(self) -> list[DueRow]:
-        """Return all due rows."""
+        """Return all due rows but those of notices."""
         rows = self.tables.connections.everything().items()
-        return [DueRow.from_row(key, values) for (_, key), values in rows if key.startswith("due|")]
+        dues = [DueRow.from_row(key, values) for (_, key), values in rows if key.startswith("due|")]
+        return [due for due in dues if due.kind != NOTICE]
+
+    def notices(self) -> list[Pending]:
+        """Return the notices, each of which has a due row of its own."""
+        rows = [*self.tables.connections.everything().items(), *self.tables.credentials.everything().items()]
+        found = [decode(Pending, values) for (_, key), values in rows if "|evt_" in key]
+        dues = {DueRow.from_row(key, {}).id for (_, key), _ in rows if f"|{NOTICE}|" in key}
+        assert {notice.owner for notice in found} <= dues
+        return found
 
     def poisoned(self, key: str) -> str:
         """Return when the row of *key* was marked, '' if it was not."""
@@ -155,6 +179,25 @@ def test_a_grant_check_fires_again(scene: Scene) -> None:
     assert to_text(scene.clock()) == scene.poisoned(grant_key(tenant))
 
 
+def test_what_a_newer_version_put_is_left_alone(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """A kind of work that this version does not know is logged by that name, and nothing is written."""
+    before = scene.tables.calls()
+    with caplog.at_level(logging.ERROR):
+        assert not scene.poison.found("mail-work", b'{"kind": "harvest", "id": "x", "seq": 1}')
+
+    assert ["poison.unknown_kind queue=mail-work bytes=40"] == [record.getMessage() for record in caplog.records]
+    assert before == scene.tables.calls()
+
+
+@pytest.mark.parametrize("kind", sorted(set(QUEUES) - {NOTICE}))
+def test_every_kind_of_work_has_a_record_to_follow(scene: Scene, kind: str) -> None:
+    """Whoever adds a kind says where its record stands; only notices fire by themselves."""
+    grant = grant_id(f"cred_{new_ulid()}", "8a7c0c3e-0000-4000-8000-000000000001")
+    ids = {GRANT: grant, PURGE: grant, STATE: new_dated_id(scene.clock()), CREDENTIAL: f"cred_{new_ulid()}"}
+
+    assert scene.find(kind, ids.get(kind, CONNECTION))
+
+
 @pytest.mark.parametrize(("finished", "fires"), [("", 1), ("2026-03-02T09:00:00.000Z", 0)])
 def test_a_consent_fires_until_it_is_finished(scene: Scene, finished: str, fires: int) -> None:
     """A callback that came and whose work is not done fires again; a finished one does not."""
@@ -182,7 +225,6 @@ def test_what_was_deleted_stays_deleted(scene: Scene) -> None:
         b"[]",
         b"{}",
         b"[" * 100_000,
-        b'{"kind":"harvest","id":"x"}',
         b'{"kind":"fetch","id":"ann@contoso.example"}',
         b'{"kind":"grant","id":"grant_x"}',
         b'{"kind":"state","id":"x"}',
@@ -230,3 +272,33 @@ def test_silent_storage_is_for_the_host_to_retry(scene: Scene) -> None:
 
     with pytest.raises(StorageUnavailable):
         scene.find(FETCH, CONNECTION)
+
+
+def test_poison_is_told_once_beside_its_connection(scene: Scene) -> None:
+    """The same message followed twice, as after a death, is one notice with one id."""
+    scene.store_run(run_row(scene), standing=False)
+
+    scene.find(FETCH, CONNECTION, 4)
+    scene.find(FETCH, CONNECTION, 4)
+
+    (told,) = scene.notices()
+    assert (EventType.POISON_FOUND, CONNECTION, CONNECTION) == (told.type, told.subject, told.owner)
+    assert ("mail-work", FETCH) == (told.data["queue"], told.data["kind"])
+
+
+def test_poison_without_a_connection_is_told_by_the_system(scene: Scene) -> None:
+    """The notice of a grant's failed work stands with the system's, whatever table its record is in."""
+    tenant, credential = "8a7c0c3e-0000-4000-8000-000000000001", f"cred_{new_ulid()}"
+    identifier = grant_id(credential, tenant)
+    grant = Grant(identifier, credential, tenant, scene.past, scene.past, seq=9, next_at=scene.past)
+    scene.tables.grants.commit(credential, [Insert(grant_key(tenant), encode(grant))])
+
+    scene.find(GRANT, identifier)
+
+    assert [(SYSTEM, identifier, GRANT)] == [(n.owner, n.subject, n.data["kind"]) for n in scene.notices()]
+
+
+def test_poison_of_a_notice_is_no_notice(scene: Scene) -> None:
+    """It would be stuck just as well; its due row fires again by itself."""
+    assert scene.find(NOTICE, CONNECTION)
+    assert 0 == scene.tables.calls()

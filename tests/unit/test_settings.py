@@ -54,6 +54,29 @@ def test_values_are_never_shown() -> None:
     assert "hunter2" not in "; ".join(problems(environment))
 
 
+@pytest.mark.parametrize(
+    ("proxy", "good"),
+    [
+        ("", True),
+        ("http://proxy.internal:3128", True),
+        ("https://user:secret@proxy.internal", True),
+        ("proxy.internal:3128", False),
+        ("socks5://proxy.internal:1080", False),
+        ("http://proxy.internal:99999", False),
+        ("http://proxy.internal/path", False),
+        ("http://", False),
+    ],
+)
+def test_a_proxy_is_a_url_of_http(proxy: str, good: bool) -> None:
+    """What could not be used is refused at start, and not at the first delivery."""
+    environment = {**GOOD, "DELIVERY_PROXY": proxy}
+
+    if good:
+        assert proxy == Settings.from_environment(environment).delivery_proxy
+    else:
+        assert ["DELIVERY_PROXY must be http://host:port or https://host:port"] == problems(environment)
+
+
 def test_an_account_name_replaces_the_connection_string() -> None:
     """With the app's identity there is no secret in the environment."""
     environment = {name: value for name, value in GOOD.items() if name != "MAIL_STORAGE"}
@@ -118,3 +141,44 @@ def test_a_period_is_a_number_of_seconds(value: str) -> None:
 def test_secrets_do_not_show_in_the_settings_text() -> None:
     """A traceback that prints the settings gives nothing away."""
     assert "TOPSECRET" not in repr(Settings.from_environment(GOOD))
+
+
+@pytest.mark.parametrize(
+    ("url", "allow", "fine"),
+    [
+        ("", "", True),
+        ("https://pager.example/services/T0/B1", "", True),
+        ("https://pager.example:443/x", "", True),
+        ("https://pager.example:8443/x", "", False),
+        ("https://pager.example:8443/x", "pager.example:8443", True),
+        ("http://127.0.0.1:9000/x", "127.0.0.1:9000", True),
+        ("http://pager.example/x", "", False),
+        ("https://user:word@pager.example/x", "", False),
+        ("https://pager.example:port/x", "", False),
+        ("pager.example", "", False),
+    ],
+)
+def test_alarms_go_where_webhooks_may_go(url: str, allow: str, fine: bool) -> None:
+    """What could never be called is refused at start, and never shown: the address is a secret."""
+    environment = {**GOOD, "ALERT_WEBHOOK": url, "DELIVERY_ALLOW": allow}
+
+    if fine:
+        settings = Settings.from_environment(environment)
+        assert (url, False) == (settings.alert_webhook, bool(url) and url in repr(settings))
+    else:
+        (problem,) = problems(environment)
+        assert ("ALERT_WEBHOOK", False) == (problem.split()[0], url in problem)
+
+
+@pytest.mark.parametrize(
+    ("secret", "fine"),
+    [("", True), ("whsec_" + "QUJD" * 8, True), ("whsec_QUJD", False), ("QUJD" * 8, False), ("whsec_%%%", False)],
+)
+def test_the_secret_of_alarms_has_the_standards_form(secret: str, fine: bool) -> None:
+    """A secret that receivers' libraries would refuse is refused at start."""
+    environment = {**GOOD, "ALERT_WEBHOOK_SECRET": secret}
+
+    if fine:
+        assert secret == Settings.from_environment(environment).alert_webhook_secret
+    else:
+        assert ["ALERT_WEBHOOK_SECRET"] == [problem.split()[0] for problem in problems(environment)]

@@ -98,7 +98,7 @@ def test_a_second_tick_finds_nothing(scene: Scene) -> None:
     assert TickResult() == scene.tick.run()
     scene.clock.advance(301)
     assert TickResult(due=1, woken=1) == scene.tick.run()
-    assert 1 == len(scene.due_keys())
+    assert [moved(scene.clock(), GRANT, "grant")] == [key for key in scene.due_keys() if GRANT in key]
 
 
 def test_storage_decides_what_time_it_is() -> None:
@@ -219,7 +219,7 @@ def test_a_tick_leaves_word_for_health(scene: Scene) -> None:
 
     row = scene.tables.credentials.get(TICK_PARTITION, TICK_KEY)
     assert row is not None
-    assert {"at": to_text(scene.clock())} == dict(row.values)
+    assert {"at": to_text(scene.clock()), "missed_at": ""} == dict(row.values)
 
 
 @pytest.mark.parametrize("due", [0, 1, 16, 160, 1600])
@@ -229,6 +229,7 @@ def test_a_tick_costs_what_is_due(scene: Scene, due: int) -> None:
         scene.add(DueRow(scene.clock() + MINUTE, FETCH, f"rest{number}"), SHARDS[number % 16])
     for number in range(due):
         scene.add(DueRow(scene.clock(), FETCH, f"id{number:04d}"), SHARDS[number % 16])
+    scene.tick.watchdog.beat()  # once in its life, a process reads the heartbeat first
     before = scene.tables.calls()
 
     result = scene.tick.run()

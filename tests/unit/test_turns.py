@@ -282,6 +282,42 @@ def test_a_pause_is_seen_by_everyone_and_ends(scene: Scene) -> None:
     assert scene.turns.look(BOX).paused_until() is None
 
 
+def test_a_shorter_pause_does_not_end_a_longer_one(scene: Scene) -> None:
+    """A batch's own small 429 must not undo what Graph asked for the whole mailbox; a longer one prolongs it."""
+    scene.claimed()
+    until = scene.clock() + timedelta(seconds=600)
+    scene.turns.pause(BOX, until)
+
+    scene.turns.pause(BOX, scene.clock() + timedelta(seconds=10))
+    assert until == scene.turns.look(BOX).paused_until()
+
+    scene.turns.pause(BOX, until + timedelta(seconds=1))
+    assert until + timedelta(seconds=1) == scene.turns.look(BOX).paused_until()
+
+
+def test_two_pauses_at_once_keep_the_longer(scene: Scene) -> None:
+    """Whoever wrote meanwhile is read again before anything is written over."""
+    scene.claimed()
+    longer = scene.clock() + timedelta(seconds=600)
+
+    def another(method: str) -> None:
+        if method == "commit":
+            scene.table.failures.before = None
+            scene.turns.pause(BOX, longer)
+
+    scene.table.failures.before = another
+    scene.turns.pause(BOX, scene.clock() + timedelta(seconds=10))
+
+    assert longer == scene.turns.look(BOX).paused_until()
+
+
+def test_a_pause_of_a_mailbox_that_is_gone_is_no_trouble(scene: Scene) -> None:
+    """Its last connection was deleted while Graph answered: no row is made for it."""
+    scene.turns.pause(BOX, scene.clock() + timedelta(seconds=10))
+
+    assert scene.table.get(SHARD, KEY) is None
+
+
 def test_rows_of_a_newer_version_are_left_alone(scene: Scene) -> None:
     """Unknown row kinds beside the turn do no harm, and unknown properties of the turn row survive a turn."""
     scene.claimed().release()

@@ -1,0 +1,236 @@
+"""
+Notices handed over: to the destination of the connection that they tell of, and to the operator's own webhook.
+
+At least once, with the same id and the same bytes each time. The two are recorded apart, so that neither waits for the
+other nor is told again because the other failed; and neither holds mail up.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.codes import Code
+from shared.connections import Back, Connection, Delivery, box_range, connection_key, delivery_key
+from shared.deliver.telling import Target, Telling, Told
+from shared.errors import Fault, RowChanged, RowMissing
+from shared.identifiers import box_of, is_connection_id, shard_of, split_grant_id
+from shared.notices import IN_RECEIPTS, IN_RECORDS, SYSTEM, Pending, box_prefix, grant_prefix, soon
+from shared.ports import Delete, Operation, Row, Table, Tables, Update, Upsert, Wakeups
+from shared.registry import PARTITION
+from shared.rows import decode, encode
+from shared.schedule import NOTICE, DueRow, Wakeup, shard_for
+from shared.times import from_text, to_text
+from shared.waking import wake
+
+log = logging.getLogger("mailgrant.notices")
+
+LASTS = timedelta(days=3)
+LONGEST_BACK = 3600.0
+SECOND_LOOK = timedelta(minutes=5)
+BUSY = timedelta(seconds=60)
+"""Longer than one telling takes, which is 20 s at most."""
+MAX_SECONDS = 240.0
+
+
+@dataclass
+class _Item:
+    """A notice and the place of its row; *etag* is '' once somebody else has it, *waits* says until when it is left."""
+
+    table: Table
+    partition: str
+    key: str
+    etag: str
+    pending: Pending
+    waits: datetime | None = None
+
+    def commit(self, values: dict[str, Any]) -> bool:
+        """Write to the row; False where somebody else did meanwhile."""
+        try:
+            self.etag = self.table.commit(self.partition, [Update(self.key, values, self.etag)]).etags[0]
+        except (RowChanged, RowMissing):
+            self.etag = ""
+            return False
+        return True
+
+    def wait(self, until: datetime) -> None:
+        """Note that something is to be done for it at *until*, or earlier."""
+        self.waits = until if self.waits is None else min(self.waits, until)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What stood there: notices oldest first, and for those of a connection its configuration and delivery."""
+
+    items: list[_Item]
+    connection: Connection | None
+    delivery: Delivery | None
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """Hands notices over; *back* says how long a target that failed is left alone, *base_url* is our public root."""
+
+    tables: Tables
+    wakeups: Wakeups
+    telling: Telling
+    base_url: str
+    back: Back
+    monotonic: Callable[[], float] = time.monotonic
+
+    def hand_on(self, connection_id: str) -> None:
+        """
+        See that the notices of a connection, if it has any, are handed over by an invocation of their own.
+
+        For whoever is woken for the connection's mail, which must not wait for them. Raises `StorageUnavailable`.
+        """
+        if not is_connection_id(connection_id):
+            return
+        shard = shard_of(connection_id)
+        found = self.tables.connections.read(shard, *_whole(box_prefix(connection_id)), 1)
+        if not found.rows and not self.tables.receipts.read(connection_id, *_whole(IN_RECEIPTS), 1).rows:
+            return
+        self.tables.connections.commit(shard, [soon(connection_id, found.storage_time)])
+        wake(self.wakeups, Wakeup(NOTICE, connection_id))
+
+    def run(self, wakeup: Wakeup) -> None:
+        """
+        Hand over what is due for the owner that *wakeup* names: a connection, a grant, a credential or the system.
+
+        Raises only `StorageError`: the host repeats, and the due row fires by itself.
+        """
+        found = self._find(wakeup.id)
+        ends = self.monotonic() + MAX_SECONDS
+        for target in Target:
+            there = True
+            for item in found.items:
+                there = self._one(found, item, target, going=there and self.monotonic() < ends) and there
+        for item in found.items:
+            self._remove_if_done(found, item)
+        self._schedule(wakeup, found)
+
+    def _find(self, owner: str) -> _Found:
+        started, times = self.monotonic(), []
+        records: dict[str, Row] = {}
+        items: list[_Item] = []
+        for table, partition, (first, last), prefix in self._places(owner):
+            read = table.read(partition, first, last)
+            times.append(read.storage_time)
+            records |= {row.key: row for row in read.rows}
+            items += [_item(table, partition, row) for row in read.rows if row.key.startswith(prefix)]
+        config = records.get(connection_key(owner)) if is_connection_id(owner) else None
+        delivery = records.get(delivery_key(owner)) if is_connection_id(owner) else None
+        return _Found(
+            sorted(items, key=lambda item: (item.pending.at, item.key)),
+            decode(Connection, config.values) if config else None,
+            decode(Delivery, delivery.values) if delivery else None,
+            lambda: times[0] + timedelta(seconds=self.monotonic() - started),
+        )
+
+    def _places(self, owner: str) -> Iterator[tuple[Table, str, tuple[str, str], str]]:
+        """Yield table, partition, range and prefix of each place where notices of *owner* stand."""
+        if is_connection_id(owner):
+            yield self.tables.connections, shard_of(owner), box_range(box_of(owner)), box_prefix(owner)
+            yield self.tables.receipts, owner, _whole(IN_RECEIPTS), IN_RECEIPTS
+        elif parts := split_grant_id(owner):
+            yield self.tables.grants, parts[0], _whole(grant_prefix(owner)), grant_prefix(owner)
+        else:
+            prefix = f"{IN_RECORDS}{owner}|"
+            yield self.tables.credentials, SYSTEM if owner == SYSTEM else PARTITION, _whole(prefix), prefix
+
+    def _one(self, found: _Found, item: _Item, target: Target, *, going: bool) -> bool:
+        """Tell *target* of one notice if that is due; return whether to go on with others for it."""
+        handed, now = target.handed(item.pending), found.now()
+        if handed.done or not item.etag or not self.telling.concerns(target, item.pending, found.connection):
+            return True
+        over = now - item.pending.moment() >= LASTS
+        disabled = target is Target.DESTINATION and found.delivery is not None and found.delivery.disabled
+        later = max(handed.next_at, item.pending.busy_until)
+        if later and from_text(later) > now:
+            item.wait(from_text(later))
+        elif disabled and not over:
+            item.wait(now + timedelta(seconds=LONGEST_BACK))
+        elif disabled:
+            self._note(
+                item, target, Told(Fault("The destination is disabled.", Code.DESTINATION_REFUSED), gone=True), now
+            )
+        elif not going:
+            item.wait(now + self.back.after(1))
+        elif self._take(item, now):
+            told = self.telling.tell(target, item.pending, found.connection, now)
+            self._note(item, target, told, found.now())
+            return told.answered
+        else:
+            item.wait(now + BUSY)
+        return True
+
+    def _take(self, item: _Item, now: datetime) -> bool:
+        """Keep others away for a while, and fix what is sent before it is sent for the first time."""
+        event = item.pending.event or item.pending.rendered(self.base_url)
+        item.pending = replace(item.pending, event=event)
+        return item.commit({"event": event, "busy_until": to_text(now + BUSY)})
+
+    def _note(self, item: _Item, target: Target, told: Told, now: datetime) -> None:
+        """Record how one target fares, and nothing of the other."""
+        pending, before = item.pending, target.handed(item.pending)
+        handed = replace(before, tries=before.tries + 1, done=to_text(now), next_at="")
+        words = (pending.id, pending.type, target.value, handed.tries)
+        if told.fault is None:
+            log.info("notice.handed id=%s type=%s target=%s tries=%d", *words)
+        elif told.gone or now - pending.moment() >= LASTS:
+            log.error("notice.given_up id=%s type=%s target=%s tries=%d code=%s", *words, told.fault.code.value)
+        else:
+            log.warning("notice.failed id=%s type=%s target=%s tries=%d code=%s", *words, told.fault.code.value)
+            at = now + self.back.after(handed.tries, told.fault.retry_after)
+            handed = replace(handed, done="", next_at=to_text(at))
+            item.wait(at)
+        changed = replace(pending, alert=handed) if target is Target.ALERT else replace(pending, destination=handed)
+        item.pending = replace(changed, busy_until="")
+        if not item.commit({"busy_until": "", target.value: encode(changed)[target.value]}):
+            item.wait(now + BUSY)
+
+    def _remove_if_done(self, found: _Found, item: _Item) -> None:
+        """Remove a notice of which everyone knows."""
+        if not item.etag or item.waits is not None:
+            return
+        try:
+            item.table.commit(item.partition, [Delete(item.key, item.etag)])
+        except RowMissing:
+            return
+        except RowChanged:
+            item.wait(found.now() + BUSY)
+
+    def _schedule(self, wakeup: Wakeup, found: _Found) -> None:
+        """
+        Leave a due row where anything waits, and take away the one that fired.
+
+        What is not a connection has its notices in another table than its due rows, which are written first: one that
+        finds nothing looks once more later, when the writer has long gone on or died.
+        """
+        connection = is_connection_id(wakeup.id)
+        shard = shard_of(wakeup.id) if connection else shard_for(wakeup.id)
+        waits = [item.waits for item in found.items if item.waits is not None]
+        due = DueRow(min(waits), NOTICE, wakeup.id) if waits else None
+        if due is None and wakeup.due and not connection and (found.items or not wakeup.seq):
+            due = DueRow(found.now() + SECOND_LOOK, NOTICE, wakeup.id, seq=1)
+        operations: list[Operation] = [Upsert(due.key, due.values)] if due else []
+        if wakeup.due and (due is None or due.key != wakeup.due):
+            operations.append(Delete(wakeup.due))
+        try:
+            if operations:
+                self.tables.connections.commit(shard, operations)
+        except RowMissing:  # another invocation has removed it
+            if due:
+                self.tables.connections.commit(shard, operations[:1])
+
+
+def _item(table: Table, partition: str, row: Row) -> _Item:
+    return _Item(table, partition, row.key, row.etag, decode(Pending, row.values))
+
+
+def _whole(prefix: str) -> tuple[str, str]:
+    """Return the range of everything that begins with *prefix*, which ends in a bar."""
+    return prefix, f"{prefix[:-1]}~"

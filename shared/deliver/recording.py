@@ -1,0 +1,122 @@
+"""How what came of a batch is recorded: few transactions, and one by one where a row changed meanwhile."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.connections import Back
+from shared.deliver.handing import Outcome
+from shared.deliver.job import DeliveryJob
+from shared.errors import RowChanged, RowMissing
+from shared.ports import Delete, Operation, Table
+from shared.receipts import (
+    Attempt,
+    Receipt,
+    ReceiptStatus,
+    change,
+    moved,
+    packed,
+    read_receipt,
+    receipt_key,
+)
+from shared.times import to_text
+
+TRIES = 5
+LONGEST_WAIT = timedelta(hours=1)
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Writes outcomes into the table *receipts*; *back* says how long a mail waits after a failure."""
+
+    receipts: Table
+    back: Back
+
+    def record(self, job: DeliveryJob, outcomes: Sequence[Outcome]) -> None:
+        """Record what came of a batch; a mail that was erased meanwhile stays erased."""
+        for part in packed([self._operations(job, outcome) for outcome in outcomes]):
+            try:
+                self.receipts.commit(job.connection.id, [operation for group in part for operation in group])
+            except (RowChanged, RowMissing):
+                keys = {group[-1].key for group in part} | {group[0].key for group in part}
+                for outcome in outcomes:
+                    if outcome.work.key in keys or receipt_key(outcome.work.hash) in keys:
+                        self._record_one(job, outcome)
+
+    def put_back(self, job: DeliveryJob) -> None:
+        """Let no receipt say that it is retried once its destination is disabled: such mail is stored, and waits."""
+        first, last = f"v|{ReceiptStatus.RETRYING}|", f"v|{ReceiptStatus.RETRYING}~"
+        while rows := self.receipts.read(job.connection.id, first, last, PAGE).rows:
+            for row in rows:
+                self._put_back_one(job.connection.id, row.key.rpartition("|")[2])
+            first = f"{rows[-1].key}-"
+            job.renew()
+
+    def _put_back_one(self, connection_id: str, message_hash: str) -> None:
+        for _ in range(TRIES):
+            row = self.receipts.get(connection_id, receipt_key(message_hash))
+            receipt = read_receipt(row.values) if row else None
+            if row is None or receipt is None or receipt.status != ReceiptStatus.RETRYING or not receipt.deliverable:
+                return  # without content it is to be fetched again, whatever becomes of the destination
+            try:
+                waiting = replace(receipt, status=ReceiptStatus.STORED)
+                self.receipts.commit(connection_id, change(receipt, waiting, row.etag))
+            except RowChanged:
+                continue
+            except RowMissing:
+                return
+            return
+
+    def _record_one(self, job: DeliveryJob, outcome: Outcome) -> None:
+        missing: set[str] = set()
+        for _ in range(TRIES):
+            row = self.receipts.get(job.connection.id, receipt_key(outcome.work.hash))
+            fresh = replace(outcome, receipt=read_receipt(row.values) if row else None, etag=row.etag if row else "")
+            operations = [item for item in self._operations(job, fresh) if item.key not in missing]
+            if not operations or (outcome.fault is not None and outcome.work.key in missing):
+                return  # its work was removed by someone who erased the mail
+            try:
+                self.receipts.commit(job.connection.id, operations)
+            except RowChanged:
+                continue
+            except RowMissing as error:
+                missing.add(error.key)
+                continue
+            return
+
+    def _operations(self, job: DeliveryJob, outcome: Outcome) -> list[Operation]:
+        receipt, work, now = outcome.receipt, outcome.work, job.now()
+        if outcome.fault is not None:
+            later = now + self.back.after(work.attempts + 1, outcome.fault.retry_after)
+            operations = moved(work, min(later, now + LONGEST_WAIT))
+            if receipt is not None:
+                waiting = ReceiptStatus.STORED if job.delivery.disabled else ReceiptStatus.RETRYING
+                tried = replace(
+                    receipt,
+                    status=waiting,
+                    attempts=receipt.attempts + 1,
+                    fault=outcome.fault.recorded(to_text(now)),
+                ).tried(_attempt(outcome, now))
+                operations = [*change(receipt, tried, outcome.etag), *operations]
+            return operations
+        if receipt is None or outcome.void:
+            return [Delete(work.key)]
+        return [*change(receipt, _settled(receipt, outcome, now), outcome.etag), Delete(work.key)]
+
+
+def _settled(receipt: Receipt, outcome: Outcome, now: datetime) -> Receipt:
+    if outcome.mail is None:
+        return replace(receipt, status=ReceiptStatus.EXPIRED, fault=None)
+    read = replace(receipt, parsed=outcome.mail.parsed.value, parsed_reason=outcome.mail.reason, fault=None)
+    read = read.tried(_attempt(outcome, now))
+    if outcome.skipped:
+        return replace(read, status=ReceiptStatus.SKIPPED, skipped=outcome.skipped)
+    return replace(read, status=ReceiptStatus.DELIVERED, attempts=receipt.attempts + 1, delivered_at=to_text(now))
+
+
+def _attempt(outcome: Outcome, now: datetime) -> Attempt:
+    fault = outcome.fault
+    came = "failed" if fault else "skipped" if outcome.skipped else "ok"
+    code, detail = (fault.code.value, fault.detail) if fault else (outcome.skipped, "")
+    return Attempt(to_text(now), "deliver", came, outcome.status, code, detail, outcome.milliseconds)

@@ -1,0 +1,1 @@
+"""Housekeeping: what is kept, is kept as long as it may be, and not longer."""

@@ -1,0 +1,144 @@
+"""How long outgoing mail is kept: its bytes, its recipients, the keys that made repeats harmless, and uploads."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from shared.errors import RowChanged, RowMissing
+from shared.identifiers import new_ulid
+from shared.keep_rows import Keeping
+from shared.keeping.rounds import DAY, RECEIPT_DAYS, Round, days_after
+from shared.outbox.rows import (
+    ENTRY_FIRST,
+    ENTRY_LAST,
+    VIEWED,
+    WORK_FIRST,
+    WORK_LAST,
+    Entry,
+    Upload,
+    entry_key,
+    invert_time,
+    key_key,
+    view_key,
+)
+from shared.ports import ANY, Delete, Operation, Row, Update
+from shared.rows import decode
+from shared.times import from_text, to_text
+
+UNUSED = timedelta(hours=24)
+PAGE = 100
+_PERSONAL = {"subject": "", "to": "[]", "cc": "[]", "bcc": "[]", "metadata": "{}", "payload": ""}
+_TIME = 10  # how many characters of a ULID tell its time
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Expires the outgoing mail of one connection; every step may be repeated by whoever comes after a death."""
+
+    round: Round
+
+    def expire(self, record: Keeping) -> Keeping:
+        """Expire finished mail that is older than the retention; return how far that came."""
+        limit = self._limit(self.round.now - timedelta(days=self.round.connection.retention_days))
+        first, last = f"{ENTRY_FIRST}{invert_time(limit)}", ENTRY_LAST
+        if record.entries_upto:
+            last = f"{ENTRY_FIRST}{invert_time(from_text(record.entries_upto) - timedelta(seconds=1))}~"
+        first = f"{record.cursor}-" if record.cursor else f"{first}~"
+        while first < last and (rows := self._read(first, last)):
+            for row in rows:
+                if not self.round.go_on():
+                    return record
+                self._expire(decode(Entry, row.values))
+                record = replace(record, cursor=row.key)
+            first = f"{rows[-1].key}-"
+        return replace(record, entries_upto=to_text(limit), cursor="")
+
+    def uploads(self) -> None:
+        """Remove files that no mail named within a day, and those whose mails are done with for the retention."""
+        connection, now = self.round.connection, self.round.now
+        ended = self._limit(now - timedelta(days=connection.retention_days))
+        first, last = "u|", f"u|{new_ulid(int((now - UNUSED).timestamp() * 1000))[:_TIME]}"
+        while rows := self._read(first, last):
+            for row in rows:
+                if not self.round.go_on():
+                    return
+                upload = decode(Upload, row.values)
+                if not upload.used_at or from_text(upload.used_at) < ended:
+                    with suppress(RowChanged, RowMissing):  # a mail named it this moment
+                        self.round.tables.outbox.commit(connection.id, [Delete(row.key, row.etag)])
+            first = f"{rows[-1].key}-"
+        self._sweep_uploads()
+
+    def forget(self) -> None:
+        """Remove entries that are older than entries are kept."""
+        oldest = self.round.now - timedelta(days=max(RECEIPT_DAYS, self.round.connection.retention_days + 30))
+        first = f"{ENTRY_FIRST}{invert_time(self._limit(oldest))}~"
+        while self.round.go_on() and (rows := self._read(first, ENTRY_LAST)):
+            for row in rows:
+                entry = decode(Entry, row.values)
+                viewed = [view_key(entry.status, entry.id)] if entry.status in VIEWED else []
+                for key in [*viewed, row.key]:
+                    self._commit([Delete(key, ANY)])
+
+    def _expire(self, entry: Entry) -> None:
+        """Remove the bytes first, and what names them after."""
+        if not entry.payload:
+            return
+        self.round.blobs.outbox.delete(entry.payload)
+        if entry.key_hash:
+            self._commit([Delete(key_key(entry.key_hash), ANY)])
+        self._commit([Update(entry_key(entry.id), _PERSONAL, ANY)])
+
+    def _sweep_uploads(self) -> None:
+        """Remove files that no row names any more."""
+        connection = self.round.connection
+        least = new_ulid(int((self.round.now - UNUSED).timestamp() * 1000))[:_TIME]
+        for path in self.round.blobs.uploads.names(f"{connection.id}/"):
+            ulid = path.rpartition("/")[2]
+            if not self.round.go_on():
+                return
+            if ulid < least and self.round.tables.outbox.get(connection.id, f"u|{ulid}") is None:
+                self.round.blobs.uploads.delete(path)
+
+    def sweep(self, record: Keeping) -> Keeping:
+        """Remove bytes of which no entry tells, left by requests that died, once their day is a day past."""
+        connection, outbox = self.round.connection, self.round.blobs.outbox
+        for day in days_after(record.swept_day, self.round.now - 2 * DAY):
+            for part in _parts_of(day):
+                for path in outbox.names(f"{connection.id}/{entry_prefix(connection.id)}{part}"):
+                    if not self.round.go_on():
+                        return record
+                    row = self.round.tables.outbox.get(connection.id, entry_key(path.split("/")[1]))
+                    if row is None or row.values.get("payload") != path:
+                        outbox.delete(path)
+            record = replace(record, swept_day=day)
+        return record
+
+    def _limit(self, moment: datetime) -> datetime:
+        """Return *moment*, or a time before the oldest mail that is not finished."""
+        rows = self.round.tables.outbox.read(self.round.connection.id, WORK_FIRST, WORK_LAST, 1).rows
+        if not rows:
+            return moment
+        created = from_text(str(rows[0].values.get("created_at") or to_text(moment)))
+        return min(moment, created - timedelta(seconds=1))
+
+    def _read(self, first: str, last: str) -> list[Row]:
+        return self.round.tables.outbox.read(self.round.connection.id, first, last, PAGE).rows
+
+    def _commit(self, operations: list[Operation]) -> None:
+        try:
+            self.round.tables.outbox.commit(self.round.connection.id, operations)
+        except RowMissing:
+            return
+
+
+def entry_prefix(connection_id: str) -> str:
+    """Return how the ids of a connection's entries begin."""
+    return f"msg_{connection_id.removeprefix('conn_')}."
+
+
+def _parts_of(day: str) -> list[str]:
+    """Return how the ULIDs of *day* begin; half of the time's characters stand for some nine hours."""
+    begins = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
+    moments = [begins + timedelta(hours=hours) for hours in (0, 8, 16)] + [begins + DAY]
+    return sorted({new_ulid(int(moment.timestamp() * 1000))[: _TIME // 2] for moment in moments})
