@@ -1,8 +1,10 @@
 """Which real thing stands behind each port, and which use cases there are; makes no call to the outside."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Self
 
 from azure.identity import DefaultAzureCredential
 
@@ -14,8 +16,8 @@ from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_reading import HttpGraphReading
 from shared.adapters.graph_sending import GraphSender
 from shared.adapters.http_client import environment_client
-from shared.adapters.key_vault import open_vault
-from shared.adapters.queue_storage import open_wakeups
+from shared.adapters.key_vault import KeyVault, open_vault
+from shared.adapters.queue_storage import StorageWakeups, open_wakeups
 from shared.adapters.storage_account import StorageAccount
 from shared.adapters.table_storage import open_tables
 from shared.adapters.upload_links import StorageUploadLinks
@@ -52,6 +54,7 @@ from shared.keeping.run import Keep
 from shared.mailbox_probe import MailboxProbe
 from shared.outbox.work import Periods
 from shared.poison import Poison
+from shared.ports import BlobStore, Tables
 from shared.purge import Purge
 from shared.received import Received
 from shared.refetching import Refetching
@@ -116,72 +119,150 @@ class Services:
     health: Health
 
 
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What leads out of the process: storage, vault, Microsoft, and addresses that a person entered."""
+
+    tables: Tables
+    blobs: BlobStore
+    wakeups: StorageWakeups
+    vault: KeyVault
+    entra: MsalEntra
+    sign_in: MsalSignIn
+    directory: HttpGraphDirectory
+    reading: HttpGraphReading
+    sending: GraphSender
+    webhooks: GuardedWebhooks
+    upload_links: StorageUploadLinks
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the adapters that *settings* name; makes no call."""
+        credential, client = DefaultAzureCredential(), environment_client()
+        graph = GraphHttp(client)
+        return cls(
+            tables=open_tables(settings, credential),
+            blobs=open_blobs(settings, credential),
+            wakeups=open_wakeups(settings, credential),
+            vault=open_vault(settings, credential),
+            entra=MsalEntra(client),
+            sign_in=MsalSignIn(client),
+            directory=HttpGraphDirectory(graph),
+            reading=HttpGraphReading(graph),
+            sending=GraphSender(graph),
+            webhooks=GuardedWebhooks(settings.delivery_allow, settings.public_base_url, proxy=settings.delivery_proxy),
+            upload_links=StorageUploadLinks(blob_service(StorageAccount.of(settings, credential))),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What several use cases are made of."""
+
+    audit: Audit
+    tokens: Tokens
+    signing: Signing
+    turns: Turns
+    events: EventMaker
+    telling: Telling
+    templates: MailTemplates
+    entries: Entries
+    uploads: Uploads
+    accept: Accept
+    changes: ConnectionChanges
+    erasing: Erasing
+
+    @classmethod
+    def of(cls, settings: Settings, out: _Outside) -> Self:
+        """Return the services on the adapters *out*."""
+        tables, blobs, wakeups = out.tables, out.blobs, out.wakeups
+        audit, tokens = Audit(tables.audit, now_utc), Tokens(tables, out.vault, out.entra, wakeups, now_utc)
+        signing = Signing(tables, out.vault)
+        alerts = Alerts(settings.alert_webhook, settings.alert_webhook_secret)
+        uploads = Uploads(tables.outbox, out.upload_links, now_utc)
+        return cls(
+            audit=audit,
+            tokens=tokens,
+            signing=signing,
+            turns=Turns(tables.connections, settings.turn_lease_seconds),
+            events=EventMaker(settings.public_base_url, signing.link_key),
+            telling=Telling(wakeups, out.webhooks, signing, signature, alerts, now_utc),
+            templates=MailTemplates(tables, audit, now_utc),
+            entries=Entries(tables.outbox, now_utc),
+            uploads=uploads,
+            accept=Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc),
+            changes=ConnectionChanges(tables, tokens, out.directory, out.webhooks, wakeups, audit, now_utc),
+            erasing=Erasing(tables, blobs),
+        )
+
+
 def compose(settings: Settings) -> Services:
     """Return the product on real storage, vault, Entra and Graph, as *settings* name them."""
     quiet_vendors()
-    credential = DefaultAzureCredential()
-    tables, blobs = open_tables(settings, credential), open_blobs(settings, credential)
-    wakeups, vault = open_wakeups(settings, credential), open_vault(settings, credential)
-    client = environment_client()
-    entra, graph = MsalEntra(client), GraphHttp(client)
-    directory, sending = HttpGraphDirectory(graph), GraphSender(graph)
-    audit = Audit(tables.audit, now_utc)
-    tokens = Tokens(tables, vault, entra, wakeups, now_utc)
-    signing_in = SigningIn(entra, vault, MsalSignIn(client), settings, now_utc)
-    signing = Signing(tables, vault)
-    events, retries = EventMaker(settings.public_base_url, signing.link_key), settings.delivery_retry_seconds
-    probe, resuming = MailboxProbe(tables, directory), Resuming(tables, wakeups)
-    turns = Turns(tables.connections, settings.turn_lease_seconds)
-    webhooks = GuardedWebhooks(settings.delivery_allow, settings.public_base_url, proxy=settings.delivery_proxy)
-    alerts = Alerts(settings.alert_webhook, settings.alert_webhook_secret)
-    telling = Telling(wakeups, webhooks, signing, signature, alerts, now_utc)
-    templates = MailTemplates(tables, audit, now_utc)
-    entries = Entries(tables.outbox, now_utc)
-    upload_links = StorageUploadLinks(blob_service(StorageAccount.of(settings, credential)))
-    uploads = Uploads(tables.outbox, upload_links, now_utc)
-    accept = Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc)
-    changes = ConnectionChanges(tables, tokens, directory, webhooks, wakeups, audit, now_utc)
-    discard = partial(changes.delete, discard=True)
-    return Services(
+    out = _Outside.of(settings)
+    its = _Shared.of(settings, out)
+    tables, blobs, wakeups, webhooks = out.tables, out.blobs, out.wakeups, out.webhooks
+    tokens, signing, turns, events = its.tokens, its.signing, its.turns, its.events
+    retries = settings.delivery_retry_seconds
+    return _administered(settings, out, its)(
+        fetch=Fetch(tables, blobs, wakeups, turns, tokens, out.reading, _limits(settings)),
+        deliver=Deliver(tables, blobs, wakeups, turns, webhooks, signing, signature, events, retries, now_utc),
+        notices=Notices(tables, wakeups, its.telling, settings.public_base_url, Back(retries, LONGEST_BACK)),
+        accept=its.accept,
+        drain=Drain(turns, tables.outbox, blobs, wakeups, tokens, out.sending, _periods(settings), runs=tables.log),
+        entries=its.entries,
+        replying=Replying(tables, blobs.received),
+        resending=Resending(tables, blobs, its.entries, its.accept),
+        received=Received(tables, blobs.received, wakeups, signing.link_key, settings.public_base_url, now_utc),
+        uploads=its.uploads,
+        tick=Tick(tables, wakeups, now_utc),
+        poison=Poison(tables, now_utc),
+    )
+
+
+def _administered(settings: Settings, out: _Outside, its: _Shared) -> Callable[..., Services]:
+    """Return the services with everything that administrators call; whoever calls the result adds those that work."""
+    tables, blobs, wakeups, webhooks = out.tables, out.blobs, out.wakeups, out.webhooks
+    audit, tokens, signing, events, registry = its.audit, its.tokens, its.signing, its.events, Registry(out.tables)
+    probe, resuming = MailboxProbe(tables, out.directory), Resuming(tables, wakeups)
+    signing_in = SigningIn(out.entra, out.vault, out.sign_in, settings, now_utc)
+    return partial(
+        Services,
         settings=settings,
         audit=audit,
         audit_log=AuditLog(tables.audit, now_utc),
-        credentials=CredentialAdmin(tables, vault, entra, tokens, audit, now_utc),
-        credential_upkeep=CredentialUpkeep(Registry(tables), vault, audit),
+        credentials=CredentialAdmin(tables, out.vault, out.entra, tokens, audit, now_utc),
+        credential_upkeep=CredentialUpkeep(registry, out.vault, audit),
         grants=GrantAdmin(tables, tokens, audit, now_utc),
-        purge=Purge(tables, Erasing(tables, blobs), wakeups, discard, tokens, audit, now_utc),
-        keep=Keep(tables, blobs, Erasing(tables, blobs), wakeups),
+        purge=Purge(tables, its.erasing, wakeups, partial(its.changes.delete, discard=True), tokens, audit, now_utc),
+        keep=Keep(tables, blobs, its.erasing, wakeups),
         erasure=Erasure(tables, blobs.received),
         run_lists=RunLists(tables, now_utc),
-        grant_checks=GrantChecks(Registry(tables), tokens, probe, resuming, audit, now_utc, _pace(settings)),
-        consent=Consent(tables, wakeups, signing_in, audit, settings, now_utc),
-        consent_links=ConsentLinks(tables, entra, audit, settings, now_utc),
-        connection_creation=ConnectionCreation(
-            tables, tokens, directory, webhooks, wakeups, audit, now_utc, turns_by_app=settings.turn_key == "app"
+        grant_checks=GrantChecks(
+            registry,
+            tokens,
+            probe,
+            resuming,
+            audit,
+            now_utc,
+            _pace(settings),
         ),
-        connection_changes=changes,
-        connection_lists=ConnectionLists(tables, tokens, directory, sending),
+        consent=Consent(tables, wakeups, signing_in, audit, settings, now_utc),
+        consent_links=ConsentLinks(tables, out.entra, audit, settings, now_utc),
+        connection_creation=ConnectionCreation(
+            tables, tokens, out.directory, webhooks, wakeups, audit, now_utc, turns_by_app=settings.turn_key == "app"
+        ),
+        connection_changes=its.changes,
+        connection_lists=ConnectionLists(tables, tokens, out.directory, out.sending),
         connection_tokens=ConnectionTokens(tables, audit, now_utc),
         destination_trial=DestinationTrial(tables, webhooks, wakeups, signing, signature, events, audit, now_utc),
         secret_rotation=SecretRotation(tables, signing, wakeups, audit),
         redeliveries=Redeliveries(tables, wakeups, audit),
         signing=signing,
-        fetch=Fetch(tables, blobs, wakeups, turns, tokens, HttpGraphReading(graph), _limits(settings)),
-        deliver=Deliver(tables, blobs, wakeups, turns, webhooks, signing, signature, events, retries, now_utc),
-        notices=Notices(tables, wakeups, telling, settings.public_base_url, Back(retries, LONGEST_BACK)),
-        accept=accept,
-        drain=Drain(turns, tables.outbox, blobs, wakeups, tokens, sending, _periods(settings), runs=tables.log),
-        entries=entries,
-        replying=Replying(tables, blobs.received),
-        resending=Resending(tables, blobs, entries, accept),
-        received=Received(tables, blobs.received, wakeups, signing.link_key, settings.public_base_url, now_utc),
         refetching=Refetching(tables, wakeups),
-        uploads=uploads,
-        tick=Tick(tables, wakeups, now_utc),
-        poison=Poison(tables, now_utc),
-        mail_templates=templates,
-        hooks=Hooks(tables, templates, vault, signing, verified, audit, now_utc),
-        health=Health(tables, wakeups, vault, now_utc),
+        mail_templates=its.templates,
+        hooks=Hooks(tables, its.templates, out.vault, signing, verified, audit, now_utc),
+        health=Health(tables, wakeups, out.vault, now_utc),
     )
 
 

@@ -20,7 +20,7 @@ def table_row(setting: Setting) -> str:
 
 def test_readme_table_is_the_settings() -> None:
     """The README's table has exactly one row per setting, in the code's order, with its default and description."""
-    rows = re.findall(r"^\| `[A-Za-z_]+` \| .*\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `[A-Z][A-Za-z_]+` \| .*\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
 
     assert "\n".join(map(table_row, SETTINGS)) == "\n".join(rows)
 

@@ -239,6 +239,22 @@ def test_a_tick_costs_what_is_due(scene: Scene, due: int) -> None:
     assert due == len(scene.wakeups.sent)
 
 
+def test_ten_thousand_connections_at_rest_cost_nothing(scene: Scene) -> None:
+    """Of 10,000 connections 100 are due: 16 reads, at most 16 moves, the heartbeat, and a message for each."""
+    for shard in SHARDS:
+        rows = [DueRow(scene.clock() + MINUTE, FETCH, f"rest{shard}{number}").insert() for number in range(620)]
+        for start in range(0, len(rows), 100):
+            scene.tables.connections.commit(shard, rows[start : start + 100])
+    for number in range(100):
+        scene.add(DueRow(scene.clock(), FETCH, f"id{number:03d}"), SHARDS[number % 16])
+    scene.tick.watchdog.beat()
+    before = scene.tables.calls()
+
+    assert TickResult(due=100, woken=100) == scene.tick.run()
+    assert 16 + 16 + 1 == scene.tables.calls() - before
+    assert 100 == len(scene.wakeups.sent)
+
+
 def test_a_deleted_row_is_not_moved(scene: Scene) -> None:
     """What finished between read and move is neither woken nor made anew."""
     key = scene.add(DueRow(scene.clock(), FETCH, "id"))
