@@ -43,12 +43,14 @@ class Plan:
     """
     Where to die: at the *number*-th passing of *label*, or before at the first boundary that is not in *visited*.
 
-    *visited* None lets every other boundary pass; no *label* dies at no particular one.
+    *visited* None lets every other boundary pass; no *label* dies at no particular one. *stops* has the process stand
+    still (SIGSTOP) instead, until somebody lets it go on.
     """
 
     label: str = ""
     number: int = 1
     visited: Sequence[str] | None = None
+    stops: bool = False
 
     def write(self, path: Path) -> None:
         """Store the plan for the process that it is meant for."""
@@ -108,7 +110,7 @@ class Killpoints:
                 os.write(self._journal, f"{label}\n".encode())
             chosen = label == self._plan.label and self._passed[label] == self._plan.number
             if chosen or (self._visited is not None and label not in self._visited):
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGSTOP if self._plan.stops else signal.SIGKILL)
 
 
 def install(environment: Mapping[str, str]) -> None:

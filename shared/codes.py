@@ -78,6 +78,8 @@ class Code(StrEnum):
     MESSAGE_REFUSED = "message_refused"
     DRAFT_REMOVED = "draft_removed"
     OUTCOME_UNKNOWN = "outcome_unknown"
+    BOUNCED = "bounced"
+    SENT_BY_OTHERS = "sent_by_others"
     NOT_SENT_IN_TIME = "not_sent_in_time"
     DESTINATION_REFUSED = "destination_refused"
     DESTINATION_UNREACHABLE = "destination_unreachable"

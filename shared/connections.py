@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from shared.aftercare import Aftercare
 from shared.errors import RecordedFault
 from shared.identifiers import box_of, shard_of
 from shared.times import to_text
@@ -164,6 +165,7 @@ class Run:
     alarmed: bool = False
     stored_day: str = ""
     stored_bytes: int = 0
+    aftercare: Aftercare = field(default_factory=Aftercare)
 
 
 class Selectable(Protocol):

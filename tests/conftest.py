@@ -19,7 +19,7 @@ from shared.settings import SETTINGS
 
 TESTS = Path(__file__).parent
 WITHOUT_SOCKETS = ("unit", "functions", "architecture")
-NEED_HOST = ("journeys",)  # the functions host runs on Microsoft's runtime library, which needs Python 3.13
+NEED_HOST = ("browser", "journeys")  # the functions host runs on Microsoft's runtime library, which needs Python 3.13
 LOOPBACK = ["127.0.0.1", "::1"]
 
 # Whatever of the person's own shell would reach the product under test, beside its settings.

@@ -16,8 +16,8 @@ def render(template: str, **values: Any) -> str:
 
 @cache
 def style() -> bytes:
-    """Return the style sheet of all pages."""
-    return (_FOLDER / "style.css").read_bytes()
+    """Return the style sheet of the consent pages; the colours are those of the console."""
+    return (_FOLDER / "tokens.css").read_bytes() + (_FOLDER / "style.css").read_bytes()
 
 
 @cache

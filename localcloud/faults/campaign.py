@@ -8,10 +8,12 @@ random, and a boundary that shows itself for the first time is still died at.
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -19,8 +21,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from localcloud import killpoints
 from localcloud.administrator import wait_until
 from localcloud.faults.intake import Intake
-from localcloud.faults.scenarios import SCENARIOS, Scenario, nothing
-from localcloud.faults.sending import Sending
+from localcloud.faults.outgoing import DIRECT, SEND, Mailing
+from localcloud.faults.scenarios import DELIVER, FETCH, Scenario, nothing
+from localcloud.faults.sending import PLAIN_MAILBOXES, WITHOUT_DRAFTS, Sending
 from localcloud.host.clock import OFFSET
 from localcloud.killpoints import Plan
 from localcloud.stack import Stack
@@ -42,7 +45,10 @@ TRIES = 5
 LEASES = {"TURN_LEASE_SECONDS": "3", "LOCAL_HOST_QUEUE_LEASE_SECONDS": "3", "LOCAL_HOST_QUEUE_POLL_SECONDS": "0.3"}
 # Ten failures in a row are to be probed again within seconds.
 RETRIES = {"DELIVERY_RETRY_SECONDS": "0.02"}
+# A grant without every right is to be taken for final within seconds.
+CHECKS = {"CONSENT_RECHECK_SECONDS": "0.05"}
 
+SCENARIOS: dict[str, tuple[Scenario, ...]] = {"fetch": FETCH, "deliver": DELIVER, "send": SEND}
 Work = Intake | Sending
 
 
@@ -65,7 +71,9 @@ class Campaign:
     def play(self) -> dict[str, Any]:
         """Run the campaign and return its figures."""
         began = time.monotonic()
-        with Stack({**LEASES, **RETRIES}, say=lambda text: self.console.print(f"  {text}"), forked=True) as stack:
+        with Stack(
+            {**LEASES, **RETRIES, **CHECKS}, say=lambda text: self.console.print(f"  {text}"), forked=True
+        ) as stack:
             work = self._work(Story(stack))
             second = stack.second_host()
             try:
@@ -92,18 +100,34 @@ class Campaign:
         }
 
     def _work(self, story: Story) -> Work:
+        if self.area == "send":
+            return self._sending(story)
         each = 3 if self.count >= LONG_CAMPAIGN else 1
-        people = ["box", "ann"] if self.area == "send" else Intake.people(each)
-        organisation = story.found("contoso.example", "Contoso", people)
+        organisation = story.found("contoso.example", "Contoso", Intake.people(each))
         story.register(organisation)
         story.accept(organisation)
         story.await_status(organisation, "active")
-        if self.area == "send":
-            _, token = story.connect_outgoing(organisation, "ann", send_rate=0)
-            return Sending(story, 4, token, organisation.address("box"))
         intake = Intake(story, 2)
         intake.connect(organisation, each)
         return intake
+
+    def _sending(self, story: Story) -> Sending:
+        """Connect mailboxes of two organisations, the second of which grants no right to make drafts."""
+        each = PLAIN_MAILBOXES if self.count >= LONG_CAMPAIGN else 2
+        people = Sending.people(each)
+        plain = [person for pool, those in people.items() if pool != DIRECT for person in those]
+        organisation = story.found("contoso.example", "Contoso", plain)
+        other = story.found("fabrikam.example", "Fabrikam", people[DIRECT])
+        for one in (organisation, other):
+            story.register(one)
+            if one is other:
+                story.stack.control.change_registration(one.client_id, required_roles=WITHOUT_DRAFTS)
+            story.accept(one)
+        story.await_status(organisation, "active")
+        story.await_status(other, "partial")
+        sending = Sending(story)
+        sending.connect(organisation, other, each)
+        return sending
 
     def _rounds(self, host: HostProcess, second: HostProcess, work: Work) -> None:
         scenarios = SCENARIOS[self.area]
@@ -148,6 +172,9 @@ class Campaign:
     def _round(self, host: HostProcess, second: HostProcess, work: Work, scenario: Scenario, plan: Plan) -> bool:
         """Play one round; return whether the host was still alive at its end, to be killed in whatever it did then."""
         journal, stored = self.folder / "boundaries", self.folder / "plan"
+        frozen = scenario.frozen_for if isinstance(scenario, Mailing) else 0.0
+        if frozen:
+            plan = replace(self._drawn(scenario, ordered=False), stops=True)
         host.kill()
         journal.unlink(missing_ok=True)
         plan.write(stored)
@@ -164,7 +191,7 @@ class Campaign:
         if scenario.hosts > 1:
             second.start()
         work.begin()
-        lived = self._watch(host, work, scenario.patience)
+        lived = self._watch(host, work, scenario.patience, frozen)
         host.kill()
         self.kills += 1
         if scenario.hosts > 1:
@@ -175,12 +202,16 @@ class Campaign:
         return lived
 
     @staticmethod
-    def _watch(host: HostProcess, work: Work, patience: float) -> bool:
-        ends = time.monotonic() + patience
-        while time.monotonic() < ends:
+    def _watch(host: HostProcess, work: Work, patience: float, frozen: float) -> bool:
+        """Tell whether the host still lives at the end; should it stand still, it goes on after *frozen* seconds."""
+        began = time.monotonic()
+        while time.monotonic() < began + patience:
             if host.has_ended(0.05):
                 return False
-            if work.done():
+            if frozen and time.monotonic() > began + frozen:
+                os.kill(host.pid, signal.SIGCONT)
+                frozen = 0.0
+            if not frozen and work.done():
                 return not host.has_ended(GRACE_SECONDS)
         return host.is_running()
 

@@ -91,7 +91,7 @@ def _claim_of(row: dict[str, Any], due: dict[tuple[str, str], list[datetime]]) -
     if kind == "run":
         if row.get("claim"):
             yield "run claimed"
-        if row.get("next_at") and not due["fetch", identifier]:
+        if row.get("next_at") and not (due["fetch", identifier] or due["send", identifier]):
             yield "run without a due row"
     if kind == "dlv":
         if row.get("claim"):

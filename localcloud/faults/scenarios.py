@@ -182,7 +182,3 @@ DELIVER = (
     Scenario("a destination paused, probed and drained", lambda scene: scene.receiving(*[Trouble(500)] * 11), 12.0, 1),
     Scenario("410, and enabled again", lambda scene: scene.receiving(Trouble(410)), weight=1),
 )
-
-SEND = (Scenario("nothing else", weight=8, patience=20.0), *_HOSTS[2:])
-
-SCENARIOS = {"fetch": FETCH, "deliver": DELIVER, "send": SEND}

@@ -17,7 +17,7 @@ _SEND = {**_PREFER, "Content-Length": "0"}
 _FIELDS = {"$select": "id,isDraft,internetMessageId,parentFolderId"}
 # Internet headers are named properties of this set. Its names are case-sensitive in a filter, and whether Exchange
 # keeps a header's own case there is not documented.
-_MARKERS = tuple(
+MARKERS = tuple(
     f"String {{00020386-0000-0000-C000-000000000046}} Name {name}"
     for name in ("X-Mailgrant-Entry", "x-mailgrant-entry")
 )
@@ -106,7 +106,7 @@ class GraphSender:
     def find_marked(self, mailbox: GraphMailbox, entry_id: str, internet_message_id: str) -> list[Found]:
         """Search by marker, then Message-ID, first the mailbox and then its recoverable items, 30 seconds in all."""
         ends = time.monotonic() + CALL_SECONDS
-        filters = [_by_marker(marker, entry_id) for marker in _MARKERS]
+        filters = [_by_marker(marker, entry_id) for marker in MARKERS]
         if internet_message_id:
             filters.append(f"internetMessageId eq {_literal(internet_message_id)}")
         found: list[Found] = []

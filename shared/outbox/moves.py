@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from shared.codes import Code
 from shared.errors import RecordedFault
-from shared.outbox.work import OPEN, Move, Periods, Phase, Status, Work
+from shared.outbox.work import OPEN, Bounce, Move, Periods, Phase, Status, Work
 from shared.times import from_text, to_text
 
 KEPT_MOVES = 20
@@ -19,6 +19,14 @@ MOST_RESTARTS = 2
 MOST_FAILURES = 5
 GIVE_UP = timedelta(hours=24)
 LONGEST_LOOK_GAP = timedelta(hours=1)
+MOST_BOUNCES = 50
+_FOUND = {
+    Status.ACCEPTED: "sent",
+    Status.OUTCOME_UNKNOWN: "late_evidence",
+    Status.QUEUED: "sent_early",
+    Status.BOUNCED: "copy_found",
+}
+_MAY_BOUNCE = frozenset({Status.ACCEPTED, Status.SENT, Status.OUTCOME_UNKNOWN, Status.BOUNCED})
 
 
 class IllegalMove(Exception):
@@ -224,6 +232,39 @@ def abandon(work: Work, now: datetime) -> Work:
     detail = "Whether this mail was sent cannot be known: its connection was deleted before Graph's answer was clear."
     fault = RecordedFault(Code.OUTCOME_UNKNOWN.value, detail, to_text(now))
     return _finished(replace(work, fault=fault), Status.OUTCOME_UNKNOWN, "abandon", now)
+
+
+def sent(work: Work, internet_message_id: str, copy_id: str, now: datetime) -> Work:
+    """
+    The copy in Sent Items was found, which bears this Message-ID: the mail is sent, whatever was known before.
+
+    Late evidence is the only way out of ``outcome_unknown``. A mail that is still queued was sent by nobody of ours;
+    it must not be sent once more. One that has bounced stays so.
+    """
+    name = _FOUND.get(work.status, "")
+    _require(work, bool(name) and not work.confirmed_at and not work.direct, "sent")
+    known = replace(work, internet_message_id=internet_message_id or work.internet_message_id)
+    known = replace(known, confirmed_at=to_text(now), copy_id=copy_id if work.discard_copy else "")
+    if work.status == Status.BOUNCED:
+        return _moved(known, name, now)
+    fresh = replace(known, status=Status.SENT, fault=None, next_at="")
+    return _moved(replace(fresh, finished_at=work.finished_at or to_text(now)), name, now)
+
+
+def bounced(work: Work, bounces: tuple[Bounce, ...], now: datetime) -> Work:
+    """A report says that the mail did not reach these recipients, of whom no other said so before."""
+    _require(work, work.status in _MAY_BOUNCE and bool(bounces), "bounced")
+    known = (*work.bounces, *bounces)[:MOST_BOUNCES]
+    codes = ", ".join(sorted({bounce.status for bounce in known if bounce.status})) or "no status code"
+    detail = f"The mail did not reach {len(known)} of its recipients ({codes}); bounces names them and says why."
+    fault = RecordedFault(Code.BOUNCED.value, detail, to_text(now))
+    return _moved(replace(work, status=Status.BOUNCED, bounces=known, fault=fault), "bounced", now, fault.code)
+
+
+def copy_removed(work: Work, now: datetime) -> Work:
+    """The confirmed copy was removed from Sent Items, or was gone already."""
+    _require(work, bool(work.confirmed_at and work.copy_id) and work.discard_copy, "copy_removed")
+    return _moved(replace(work, copy_id="", copy_removed_at=to_text(now)), "copy_removed", now)
 
 
 def _calling(work: Work, name: str, now: datetime) -> Work:

@@ -8,15 +8,19 @@ from typing import Any
 
 from shared.errors import RecordedFault
 from shared.identifiers import new_ulid, split_entry_id
-from shared.outbox.work import Move, Phase, Status, Work
+from shared.outbox.work import Bounce, Move, Phase, Status, Work
 
 WORK_FIRST, WORK_LAST = "w|", "w~"
 ENTRY_FIRST, ENTRY_LAST = "m|", "m~"
+TRACK_FIRST, TRACK_LAST = "a|", "a~"
 GATE_KEY = "c|open"
 """The row that accepting a mail merges into; it stands as long as the connection takes mail."""
 
 VIEWED = frozenset({Status.FAILED, Status.BOUNCED, Status.OUTCOME_UNKNOWN, Status.CANCELLED})
 """States that have rows of their own, since someone looks for them."""
+
+TRACKED = frozenset({Status.ACCEPTED, Status.SENT, Status.OUTCOME_UNKNOWN})
+"""States that are not the last word on a mail that went by a draft."""
 
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _INVERTED = str.maketrans(_DIGITS, _DIGITS[::-1])
@@ -49,6 +53,7 @@ class Entry:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     hook_id: str = ""
     resend_of: str = ""
+    save_to_sent_items: bool = True
     status: Status = Status.QUEUED
     attempt: int = 0
     draft_id: str = ""
@@ -56,6 +61,9 @@ class Entry:
     fault: RecordedFault | None = None
     finished_at: str = ""
     moves: tuple[Move, ...] = ()
+    confirmed_at: str = ""
+    copy_removed_at: str = ""
+    bounces: tuple[Bounce, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,9 @@ class Outcome:
     fault: RecordedFault | None
     finished_at: str
     moves: tuple[Move, ...]
+    confirmed_at: str = ""
+    copy_removed_at: str = ""
+    bounces: tuple[Bounce, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,9 @@ def outcome_of(work: Work) -> Outcome:
         work.fault,
         work.finished_at,
         work.moves,
+        work.confirmed_at,
+        work.copy_removed_at,
+        work.bounces,
     )
 
 
@@ -119,7 +133,34 @@ def with_progress(entry: Entry, work: Work) -> Entry:
         fault=known.fault,
         finished_at=known.finished_at,
         moves=known.moves,
+        confirmed_at=known.confirmed_at,
+        copy_removed_at=known.copy_removed_at,
+        bounces=known.bounces,
     )
+
+
+def work_of(entry: Entry) -> Work:
+    """Return the state of a finished entry, for what is learned of it afterwards."""
+    return Work(
+        entry.id,
+        entry.payload,
+        entry.created_at,
+        status=entry.status,
+        draft_id=entry.draft_id,
+        internet_message_id=entry.internet_message_id,
+        attempt=entry.attempt,
+        fault=entry.fault,
+        finished_at=entry.finished_at,
+        moves=entry.moves,
+        confirmed_at=entry.confirmed_at,
+        copy_removed_at=entry.copy_removed_at,
+        bounces=entry.bounces,
+    )
+
+
+def tracked(work: Work) -> bool:
+    """Tell whether something may still be learned of a finished mail: whether it was sent, whether it bounced."""
+    return not work.direct and work.status in TRACKED
 
 
 def cancellable(work: Work) -> bool:
@@ -169,6 +210,11 @@ def entry_key(entry_id: str) -> str:
 def work_key(entry_id: str) -> str:
     """Return the key of a progress row; oldest sorts first."""
     return f"w|{ulid_of(entry_id)}"
+
+
+def track_key(entry_id: str) -> str:
+    """Return the key of the row by which a finished mail is followed for a while; oldest sorts first."""
+    return f"{TRACK_FIRST}{ulid_of(entry_id)}"
 
 
 def view_key(status: Status, entry_id: str) -> str:

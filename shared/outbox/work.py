@@ -43,6 +43,16 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounce:
+    """A recipient whom the mail did not reach: the status code of RFC 3463 ('' for none), and why, as reported."""
+
+    address: str
+    status: str
+    reason: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Periods:
     """How long to wait before a first look, between the two looks that count, and before a draft is sent again."""
 
@@ -59,7 +69,8 @@ class Work:
     *next_at* is when it is due. *attempt* counts calls of ``/send``, *unknown* those whose answer was lost, the last at
     *unknown_at*. *seen_first* and *seen_last* are the first and last of the looks in a row that saw the draft,
     *nothing_since* the first of those in a row that found nothing. *refusal* is what stands against another attempt.
-    *direct* mails go by ``sendMail``, which leaves nothing to look for.
+    *direct* mails go by ``sendMail``, which leaves nothing to look for. *confirmed_at* is when the copy in Sent Items was
+    found; *discard_copy* asks that it be removed, *copy_id* is its id until that is done. *bounces* are known so far.
     """
 
     id: str
@@ -86,6 +97,11 @@ class Work:
     fault: RecordedFault | None = None
     finished_at: str = ""
     moves: tuple[Move, ...] = ()
+    discard_copy: bool = False
+    confirmed_at: str = ""
+    copy_id: str = ""
+    copy_removed_at: str = ""
+    bounces: tuple[Bounce, ...] = ()
 
     def due(self, now: datetime) -> bool:
         """Tell whether something is to be done by *now*."""

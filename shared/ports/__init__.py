@@ -23,6 +23,7 @@ from shared.ports.graph import (
     Placed,
     Window,
 )
+from shared.ports.graph_sent import GraphSent, Marked, Report
 from shared.ports.microsoft import AccessToken, Entra, SignedIn, SignIn, Vault
 from shared.ports.storage import (
     ANY,
@@ -64,12 +65,15 @@ __all__ = [
     "GraphMailbox",
     "GraphReading",
     "GraphSending",
+    "GraphSent",
     "Insert",
     "Listed",
     "MailCount",
+    "Marked",
     "Operation",
     "Person",
     "Placed",
+    "Report",
     "Row",
     "Rows",
     "SignIn",

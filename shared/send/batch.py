@@ -35,7 +35,6 @@ log = logging.getLogger("mailgrant.send")
 
 THREADS = 6  # two more than there are permits, so that storage is written while Graph answers
 PAGE = 200
-FINISHED_AT_ONCE = 50  # of two operations each, as many as a transaction holds
 UNREACHABLE_IN_A_ROW = 6
 AFTER_STORAGE = timedelta(seconds=10)
 AFTER_RACE = timedelta(seconds=60)
@@ -76,6 +75,7 @@ class Batch:
     _lost: bool = False
     _accepted: int = 0
     _worked: int = 0
+    _finished: bool = False
     _unreachable: int = 0
     _next: datetime | None = None
     _done: list[Held] = field(default_factory=list)
@@ -93,10 +93,10 @@ class Batch:
         if self._lost:
             raise TurnLost
         if self.fault is None:
-            return Result(self._next, worked=self._worked > 0, accepted=self._accepted)
+            return Result(self._next, worked=self._worked > 0, accepted=self._accepted, finished=self._finished)
         pause = wait_of(self.fault, self.failures + 1)
         recorded = self.fault.recorded(to_text(self.now()))
-        return Result(self.now() + pause, recorded, pause, worked=True, accepted=self._accepted)
+        return Result(self.now() + pause, recorded, pause, True, self._accepted, self._finished)
 
     @property
     def stopped(self) -> bool:
@@ -132,7 +132,7 @@ class Batch:
                 future.result()
             if self.tend():
                 self._stopped = True
-            self._finish(FINISHED_AT_ONCE)
+            self._finish(self.writer.at_once)
 
     def _ready(self) -> Sender | None:
         """Return what sends, or None where nothing may be sent any more in this run."""
@@ -216,10 +216,11 @@ class Batch:
             self._next = moment if self._next is None else min(self._next, moment)
 
     def _finish(self, least: int) -> None:
-        """Move accepted mails out of the way, in batches of 50, once there are *least* of them."""
+        """Move accepted mails out of the way, in batches, once there are *least* of them."""
         while len(self._done) >= max(least, 1):
             with self._lock:
-                batch, self._done = self._done[:FINISHED_AT_ONCE], self._done[FINISHED_AT_ONCE:]
+                batch, self._done = self._done[:self.writer.at_once], self._done[self.writer.at_once:]
+            self._finished = True
             if self.writer.finish(batch):
                 self._due(self.now() + AFTER_STORAGE)
 

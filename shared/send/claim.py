@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from shared.aftercare import Aftercare
 from shared.connections import Connection, Direction, Run, failed, run_key
 from shared.errors import RecordedFault, RowChanged, RowMissing
 from shared.identifiers import box_of, shard_of
@@ -50,13 +51,19 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How draining one connection ended: when it is due next, its fault or progress; *accepted* counts mails."""
+    """
+    How draining one connection ended: when it is due next, its fault or progress; *accepted* counts mails.
+
+    *finished* tells that accepted mails were moved out of the way, *aftercare* what is to be done for them.
+    """
 
     next_at: datetime | None = None
     fault: RecordedFault | None = None
     wait: timedelta = field(default_factory=timedelta)
     worked: bool = False
     accepted: int = 0
+    finished: bool = False
+    aftercare: Aftercare | None = None
 
 
 def claim(turns: Turns, wakeup: Wakeup) -> Claim | None:
@@ -209,9 +216,9 @@ def _committing(
     seq = claimed.seq if own else run.seq + 1
     due = DueRow(_marked(result.next_at, _NEXT_MARK), SEND, connection_id, seq) if result.next_at else None
     after = replace(_judged(run, result, now), seq=seq, claim="", next_at=to_text(due.at) if due else "")
-    after = replace(after, due=due.key if due else "")
+    after = replace(after, due=due.key if due else "", aftercare=result.aftercare or run.aftercare)
     names = ("seq", "claim", "next_at", "due", "failures", "failing_since", "fault", "last_run_at", "last_success_at")
-    operations: list[Operation] = [Update(run_key(connection_id), _some(after, *names, "taken"), ANY)]
+    operations: list[Operation] = [Update(run_key(connection_id), _some(after, *names, "taken", "aftercare"), ANY)]
     if due:
         operations.append(Upsert(due.key, due.values))
     old = {claimed.due.key} if own else {run.due}

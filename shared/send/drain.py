@@ -81,7 +81,7 @@ class Drain:
     def _gone(self, wakeup: Wakeup, view: View) -> None:
         """End what a deleted connection has left, unless a drain that began before is still at it."""
         if view.box.free_for(SEND, view.storage_time):
-            end_leftovers(Writer(self.outbox, wakeup.id), view.storage_time)
+            end_leftovers(Writer(self.outbox, wakeup.id, follow=False), view.storage_time)
             drop_due(self.turns, wakeup)
         else:
             fire_after_lease(self.turns, view, wakeup)

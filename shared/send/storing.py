@@ -1,6 +1,6 @@
 """How entries are written and read: a transaction to open, a conditional write a step, a transaction to finish."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shared.errors import RowChanged, RowMissing, StorageUnavailable
@@ -14,6 +14,8 @@ from shared.outbox.rows import (
     entry_key,
     key_key,
     outcome_of,
+    track_key,
+    tracked,
     view_key,
     with_progress,
     work_key,
@@ -21,6 +23,9 @@ from shared.outbox.rows import (
 from shared.outbox.work import OPEN, Status, Work
 from shared.ports import ANY, Delete, Insert, Operation, Row, Table, Update, Upsert
 from shared.rows import decode, encode
+
+
+TRANSACTION = 100
 
 
 class RaceLost(Exception):
@@ -59,11 +64,17 @@ def opening(entry: Entry, work: Work, body_hash: str) -> list[Operation]:
     return made
 
 
-def finishing(held: Held) -> list[Operation]:
-    """Return the operations that move a finished state from its progress row into the entry."""
+def finishing(held: Held, *, follow: bool = True) -> list[Operation]:
+    """
+    Return the operations that move a finished state from its progress row into the entry.
+
+    A mail of which more may be learned leaves a row by which it is followed, if *follow*.
+    """
     work = held.work
     outcome = encode(outcome_of(work))
     done: list[Operation] = [Update(entry_key(work.id), outcome, ANY), Delete(work_key(work.id), held.etag)]
+    if follow and tracked(work):
+        done.append(Upsert(track_key(work.id), encode(work)))
     if work.status in VIEWED:
         done.append(Upsert(view_key(work.status, work.id), {"at": work.finished_at}))
     return done
@@ -71,10 +82,22 @@ def finishing(held: Held) -> list[Operation]:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Writes the states of one connection's entries."""
+    """
+    Writes the states of one connection's entries.
+
+    *told* returns the rows that tell of a finished mail in the same transaction, one at most. Without *follow* nothing
+    more is learned of mails once they are finished, as where their connection is gone.
+    """
 
     table: Table
     partition: str
+    told: Callable[[Work], Sequence[Operation]] | None = None
+    follow: bool = True
+
+    @property
+    def at_once(self) -> int:
+        """How many accepted mails a transaction finishes, of three operations each, and one that tells of it."""
+        return TRANSACTION // (4 if self.told else 3)
 
     def write(self, held: Held, work: Work) -> Held:
         """
@@ -85,7 +108,7 @@ class Writer:
         """
         closes = work.status not in OPEN and work.status != Status.ACCEPTED
         wanted = Held(work, held.etag)
-        operations = finishing(wanted) if closes else [Update(work_key(work.id), encode(work), held.etag)]
+        operations = self._finishing(wanted) if closes else [Update(work_key(work.id), encode(work), held.etag)]
         try:
             done = self.table.commit(self.partition, operations)
         except (RowChanged, RowMissing):
@@ -102,9 +125,9 @@ class Writer:
         return Held.of(row) if row else None
 
     def finish(self, batch: Sequence[Held]) -> list[Held]:
-        """Finish up to 50 accepted mails in one transaction, else one by one; return those that are still open."""
+        """Finish up to `at_once` accepted mails in one transaction, else one by one; return those that are still open."""
         try:
-            self.table.commit(self.partition, [operation for held in batch for operation in finishing(held)])
+            self.table.commit(self.partition, [operation for held in batch for operation in self._finishing(held)])
         except (RowChanged, RowMissing):
             if len(batch) == 1:
                 return []  # somebody else has finished it, or will
@@ -112,6 +135,9 @@ class Writer:
         except StorageUnavailable:
             return list(batch)
         return []
+
+    def _finishing(self, held: Held) -> list[Operation]:
+        return [*finishing(held, follow=self.follow), *(self.told(held.work) if self.told else ())]
 
     def _mine(self, wanted: Held) -> Held:
         """Return the state in storage if it is the *wanted* one after all, as after a lost answer."""

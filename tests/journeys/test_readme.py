@@ -111,7 +111,7 @@ def test_first_steps_of_an_administrator(shells: ExitStack, tmp_path: Path) -> N
 
     assert 0 == done.returncode, done.stdout + done.stderr
     assert '"status":"active","detail":"","usable":true' in done.stdout
-    assert 1 == done.stdout.count("mailgrant.message.received")
+    assert 1 == done.stdout.count('"type":"mailgrant.message.received"')
     assert '"fetched":1,"delivered":1' in done.stdout
 
 

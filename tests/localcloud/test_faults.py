@@ -15,8 +15,8 @@ import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from localcloud.faults.campaign import SCENARIOS
 from localcloud.faults.records import Records
-from localcloud.faults.scenarios import SCENARIOS
 from localcloud.host import clock
 from localcloud.killpoints import Killpoints, Plan
 from localcloud.receiver import Receiver, Trouble

@@ -1,0 +1,148 @@
+"""How long do 200 accepted mails of one mailbox take from the first Graph request to the last 202."""
+
+from __future__ import annotations
+
+import base64
+import random
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from bench.intake import Intake
+from localcloud.administrator import wait_until
+
+if TYPE_CHECKING:
+    from localcloud.calls import CallMade
+
+MAILS = 200
+FILE_BYTES = 7 * 1024  # 10 KB as it is encoded, with the rest of the mail
+LATENCY_MS = 50
+ROUNDS = 5
+PERMITS = 4
+# A draft and a send each, four at a time.
+FLOOR = 2 * MAILS / PERMITS * LATENCY_MS / 1000
+MOST_RATIO = 1.4
+CALLS_PER_MAIL = 3
+# Claim, release, renewals, reads of the outbox by pages, and finished mails moved out of the way in batches.
+CALLS_BESIDE = 40
+ACCEPTING_SECONDS = 12.0
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one drain of all mails took, by the clock and by count."""
+
+    seconds: float
+    waiting: float
+    graph_requests: int
+    throttled: int
+    storage_calls: int
+    cpu_seconds: float
+    copies: int
+
+
+def measure() -> tuple[Figures, list[str]]:
+    """Return the figures of the median round, counts of the worst, and what misses its goal."""
+    with Intake() as intake:
+        rounds = [play(intake, f"sender{number}", MAILS) for number in range(ROUNDS + 1)][1:]  # the first one warms up
+        peak = intake.usage().peak_mb
+    seconds = statistics.median(it.seconds for it in rounds)
+    calls = max(it.storage_calls for it in rounds)
+    figures = {
+        "mails": MAILS,
+        "latency_ms": LATENCY_MS,
+        "send_rate": 0,
+        "rounds": ROUNDS,
+        "seconds": round(seconds, 3),
+        "best_seconds": round(min(it.seconds for it in rounds), 3),
+        "floor": FLOOR,
+        "ratio": round(seconds / FLOOR, 3),
+        "graph_requests": max(it.graph_requests for it in rounds),
+        "graph_seconds": round(statistics.median(it.waiting for it in rounds), 3),
+        "throttled": sum(it.throttled for it in rounds),
+        "storage_calls": calls,
+        "storage_calls_per_mail": round(calls / MAILS, 2),
+        "cpu_seconds": round(statistics.median(it.cpu_seconds for it in rounds), 2),
+        "peak_mb": round(peak),
+    }
+    goals = {
+        f"{2 * MAILS} requests to Graph": figures["graph_requests"] == 2 * MAILS,
+        "no answer of 429": figures["throttled"] == 0,
+        "every mail arrives once": all(it.copies == MAILS for it in rounds),
+        f"{CALLS_PER_MAIL} calls of storage per mail, and {CALLS_BESIDE} for all together": (
+            calls <= CALLS_PER_MAIL * MAILS + CALLS_BESIDE
+        ),
+        f"within {MOST_RATIO} times the floor of {FLOOR} s": figures["ratio"] <= MOST_RATIO,
+    }
+    return figures, [goal for goal, met in goals.items() if not met]
+
+
+def play(intake: Intake, person: str, count: int) -> Round:
+    """Accept *count* mails of a mailbox for one moment, let them be sent at it, and return what that took."""
+    control, address = intake.stack.control, intake.organisation.address(person)
+    control.set_modes(latency_ms=LATENCY_MS)
+    control.add_user(intake.organisation.domain, address, person)
+    _, token = intake.story.connect_outgoing(intake.organisation, person, send_rate=0)
+    buyer = f"{person}@elsewhere.example"
+    moment = datetime.now(UTC) + timedelta(seconds=ACCEPTING_SECONDS)
+    accept(intake, token, [letter(number, buyer, moment) for number in range(count)])
+    if datetime.now(UTC) > moment - timedelta(seconds=1):
+        message = f"accepting {count} mails took longer than {ACCEPTING_SECONDS} s"
+        raise TimeoutError(message)
+    time.sleep((moment - datetime.now(UTC)).total_seconds() - 1)
+    control.reset_counters()
+    began, used = time.monotonic(), intake.usage()
+    # Nothing is asked of the host meanwhile, which has enough to do.
+    wait_until("every mail is sent", lambda: len(control.received(buyer)) >= count, 60, pause=0.25)
+    intake.quiet(lambda: len(_sends(intake.calls(began, "send"))))
+    spent, calls = intake.usage().cpu_seconds - used.cpu_seconds, intake.calls(began, "send")
+    graph = [call for call in calls if call.place == "graph"]
+    ends = max(call.ended for call in _sends(calls))
+    return Round(
+        seconds=ends - graph[0].began,
+        waiting=sum(call.ended - call.began for call in graph),
+        graph_requests=sum(call.ended <= ends for call in graph),
+        throttled=control.counters().get("graph_throttled", 0),
+        storage_calls=sum(call.is_storage for call in calls),
+        cpu_seconds=spent,
+        copies=len(control.received(buyer)),
+    )
+
+
+def accept(intake: Intake, token: str, messages: list[dict[str, Any]]) -> None:
+    """Post *messages*, four at a time."""
+    with (
+        httpx.Client(base_url=f"{intake.stack.host.url}/api/", trust_env=False, timeout=30) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+
+        def post(message: dict[str, Any]) -> int:
+            return client.post("messages", json=message, headers={"Authorization": f"Bearer {token}"}).status_code
+
+        refused = [status for status in pool.map(post, messages) if status != 202]
+    if refused:
+        message = f"{len(refused)} mails were refused, the first with {refused[0]}"
+        raise ValueError(message)
+
+
+def letter(number: int, to: str, moment: datetime) -> dict[str, Any]:
+    """Return a message of 10 KB that is to be sent at *moment*."""
+    content = random.Random(number).randbytes(FILE_BYTES)
+    return {
+        "to": [to],
+        "subject": f"Order {number}",
+        "text": f"Your order {number} is on its way.",
+        "html": f"<p>Your order <b>{number}</b> is on its way.</p>",
+        "attachments": [{"name": "order.pdf", "content": base64.b64encode(content).decode()}],
+        "send_at": moment.isoformat(),
+    }
+
+
+def _sends(calls: list[CallMade]) -> list[CallMade]:
+    return [call for call in calls if call.place == "graph" and call.status == 202]
