@@ -112,7 +112,7 @@ def test_first_steps_of_an_administrator(shells: ExitStack, tmp_path: Path) -> N
     assert 0 == done.returncode, done.stdout + done.stderr
     assert '"status":"active","detail":"","usable":true' in done.stdout
     assert 1 == len(re.findall(r'"type": ?"mailgrant.message.received"', done.stdout))
-    assert ['"fetched":1', '"delivered":1'] == re.findall(r'"(?:fetched|delivered)":\d+', done.stdout)
+    assert {'"fetched":1', '"delivered":1'} <= set(re.findall(r'"(?:fetched|delivered)":\d+', done.stdout))
 
 
 def test_parts_run_one_by_one(shells: ExitStack, azurite: Azurite, tmp_path: Path) -> None:
