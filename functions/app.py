@@ -3,11 +3,13 @@
 import azure.functions as func
 
 from functions import (
+    admin_door,
     audit_http,
     connection_tokens_http,
     connections_http,
     consent_http,
     consent_queue,
+    console_http,
     credentials_http,
     deliver_queue,
     destinations_http,
@@ -17,6 +19,7 @@ from functions import (
     hooks_http,
     inbox_http,
     keeping_http,
+    openapi_http,
     outbox_http,
     poison_queue,
     received_http,
@@ -33,21 +36,26 @@ from shared.composition import Services
 def build(services: Services) -> func.FunctionApp:
     """Return the app of *services*."""
     app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-    for blueprint in (*_http(services), *_background(services)):
+    http = _http(services)
+    if services.settings.admin_auth == "easyauth":
+        http = [admin_door.behind_easy_auth(http, services.front_proof, services.settings)]
+    for blueprint in (*http, *_background(services)):
         app.register_functions(blueprint)
     return app
 
 
 def _http(it: Services) -> list[func.Blueprint]:
     use = ConnectionUseCases(
-        it.connection_creation, it.connection_changes, it.connection_lists, it.connection_tokens, it.signing
+        it.connection_creation, it.connection_changes, it.connection_lists, it.connection_checks, it.signing
     )
     destinations = DestinationUseCases(it.destination_trial, it.secret_rotation, it.redeliveries, it.connection_lists)
     return [
         health_http.blueprint(it.health, it.tick, it.audit, it.settings),
+        openapi_http.blueprint(it.settings),
         audit_http.blueprint(it.audit_log, it.settings),
         credentials_http.blueprint(it.credentials, it.grant_checks, it.consent_links, it.settings),
         consent_http.blueprint(it.consent, it.settings),
+        console_http.blueprint(it.settings),
         grants_http.blueprint(it.grants, it.grant_checks, it.purge, it.settings),
         connections_http.blueprint(use, it.settings),
         destinations_http.blueprint(destinations, it.settings),

@@ -170,6 +170,12 @@ class RedeliverBody(Body):
         return Asked(self.status, _moment("since", self.since), _moment("until", self.until))
 
 
+class TestConnection(Body):
+    """POST connections/{id}/test; *unreachable_mailbox* is one that the app must not be able to read."""
+
+    unreachable_mailbox: Annotated[str, Field(max_length=320, repr=False)] = ""
+
+
 class RotateSigningSecret(Body):
     """POST connections/{id}/signing-secret/rotate."""
 

@@ -4,13 +4,13 @@ from dataclasses import asdict, dataclass
 
 import azure.functions as func
 
-from functions.connections_bodies import ChangeConnection, CreateConnection
+from functions.connections_bodies import ChangeConnection, CreateConnection, TestConnection
 from functions.replies import answer, created, json_reply, no_content
 from functions.requests import Request
 from shared.connection_admin.changes import ConnectionChanges
+from shared.connection_admin.checks import ConnectionChecks
 from shared.connection_admin.creation import ConnectionCreation
 from shared.connection_admin.lists import ConnectionLists
-from shared.connection_admin.tokens import ConnectionTokens
 from shared.connection_admin.views import Shown, view
 from shared.settings import Settings
 from shared.signing import Signing
@@ -23,7 +23,7 @@ class ConnectionUseCases:
     creation: ConnectionCreation
     changes: ConnectionChanges
     lists: ConnectionLists
-    tokens: ConnectionTokens
+    checks: ConnectionChecks
     signing: Signing
 
 
@@ -107,8 +107,8 @@ def _trials(bp: func.Blueprint, use: ConnectionUseCases, settings: Settings) -> 
     def test(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
             request.admin_write()
-            checks = use.lists.test(request.route("id"))
-            outcome = "done" if all(check.ok for check in checks) else "failed"
+            checks = use.checks.run(request.route("id"), request.body(TestConnection).unreachable_mailbox)
+            outcome = "failed" if any(check.ok is False for check in checks) else "done"
             use.changes.audit.write("connection.test", outcome, connection_id=request.route("id"))
             return json_reply({"checks": [asdict(check) for check in checks]})
 

@@ -3,7 +3,9 @@
 import json
 import math
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -20,6 +22,18 @@ from shared.times import from_text
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+_caller: ContextVar[str] = ContextVar("caller", default="")
+
+
+@contextmanager
+def called_by(actor: str) -> Iterator[None]:
+    """Say who is known to make the request that is answered inside."""
+    before = _caller.set(actor)
+    try:
+        yield
+    finally:
+        _caller.reset(before)
 
 
 class Body(BaseModel):
@@ -103,7 +117,9 @@ class Request:
             raise Refused(detail, Code.FOREIGN_HOST)
 
     def actor(self) -> str:
-        """Return what the audit log calls the caller: the host does not tell which key it was, so a hash of it."""
+        """Return what the audit log calls the caller: who signed in, or a hash of the key: the host tells no more."""
+        if _caller.get():
+            return _caller.get()
         key = self.header("x-functions-key") or self.query("code")
         return f"key:{sha256(key.encode()).hexdigest()[:8]}" if key else "no_key"
 

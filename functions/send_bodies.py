@@ -25,6 +25,13 @@ METADATA_CHARACTERS = 4096
 UPLOAD_BYTES = 150 * 1024 * 1024
 
 
+class Recipient(Body):
+    """An address with the name beside it."""
+
+    address: str
+    name: str | None = None
+
+
 def _person(value: object) -> Address:
     if isinstance(value, str):
         return Address(addresses.address(value))
@@ -62,10 +69,12 @@ def _body_text(value: str) -> str:
     return value
 
 
-Person = Annotated[Address, PlainValidator(_person)]
+Person = Annotated[Address, PlainValidator(_person, json_schema_input_type=str | Recipient)]
 People = Annotated[list[Person], Field(default_factory=list, max_length=MOST_RECIPIENTS)]
 Line = Annotated[str, AfterValidator(addresses.one_line)]
 Prose = Annotated[str, StringConstraints(strip_whitespace=False), AfterValidator(_body_text)]
+_AsBase64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
+Base64 = Annotated[bytes, PlainValidator(_decoded, json_schema_input_type=_AsBase64)]
 MessageId = Annotated[str, AfterValidator(addresses.message_id)]
 Answered = Annotated[str, AfterValidator(lambda text: text if split_receipt_id(text) else addresses.message_id(text))]
 ContentType = Annotated[str, AfterValidator(content_type)]
@@ -81,7 +90,7 @@ class AttachmentBody(Body):
 
     name: FileName | None = None
     content_type: ContentType | None = None
-    content: Annotated[bytes, PlainValidator(_decoded)] | None = None
+    content: Base64 | None = None
     content_id: ContentId | None = None
     inline: bool = False
     upload_id: str | None = None
@@ -140,8 +149,6 @@ class MessageBody(Body):
             raise ValueError(f"give 1 to {MOST_RECIPIENTS} recipients in to, cc and bcc together")
         if self.text is None and self.html is None:
             raise ValueError("give text, html or both")
-        if not self.save_to_sent_items:
-            raise ValueError("save_to_sent_items can only be true so far: Graph keeps a copy of every draft it sends")
         if len(json.dumps(self.metadata)) > METADATA_CHARACTERS:
             raise ValueError(f"metadata may take at most {METADATA_CHARACTERS} characters as JSON")
         lowered = [name.lower() for name in self.headers]
@@ -151,7 +158,7 @@ class MessageBody(Body):
 
     def submission(self, key: str, body_hash: str) -> Submission:
         """Return what is to be accepted."""
-        return Submission(self._mail(), self.send_at, self.metadata, key, body_hash)
+        return Submission(self._mail(), self.send_at, self.metadata, key, body_hash, save_copy=self.save_to_sent_items)
 
     def _mail(self) -> Outgoing:
         return Outgoing(

@@ -1,5 +1,6 @@
 """Sending, for holders of a connection's send token: messages, their state, uploads."""
 
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import azure.functions as func
@@ -111,6 +112,13 @@ def idempotency_key(request: Request) -> str:
     return ""
 
 
+def _copy(entry: Entry) -> str:
+    """Return what becomes of the copy in Sent Items: ``kept``, ``to_be_removed`` once it is confirmed, ``removed``."""
+    if entry.save_to_sent_items:
+        return "kept"
+    return "removed" if entry.copy_removed_at else "to_be_removed"
+
+
 def view(entry: Entry) -> dict[str, Any]:
     """Return an entry as its sender sees it."""
     fault = entry.fault
@@ -128,6 +136,9 @@ def view(entry: Entry) -> dict[str, Any]:
         "size": entry.size,
         "attempts": entry.attempt,
         "internet_message_id": entry.internet_message_id or None,
+        "sent_at": entry.confirmed_at or None,
+        "sent_copy": _copy(entry),
+        "bounces": [asdict(bounce) for bounce in entry.bounces],
         "fault": {"code": fault.code, "detail": fault.detail, "at": fault.at} if fault else None,
         "metadata": dict(entry.metadata),
     }

@@ -12,6 +12,9 @@ class Code(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     REQUEST_NOT_MARKED = "request_not_marked"
     FOREIGN_HOST = "foreign_host"
+    SIGN_IN_REQUIRED = "sign_in_required"
+    NOT_ADMITTED = "not_admitted"
+    EASY_AUTH_NOT_PROVEN = "easy_auth_not_proven"
     TOKEN_MISSING = "token_missing"  # noqa: S105 - a problem code
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - a problem code
     RATE_LIMITED = "rate_limited"
@@ -71,6 +74,7 @@ class Code(StrEnum):
     MAILBOX_NOT_FOUND = "mailbox_not_found"
     MAILBOX_NOT_ENABLED = "mailbox_not_enabled"
     MAILBOX_ACCESS_DENIED = "mailbox_access_denied"
+    MAILBOX_REACHABLE = "mailbox_reachable"
     FOLDER_NOT_FOUND = "folder_not_found"
     MESSAGE_NOT_FOUND = "message_not_found"
     SEND_AS_DENIED = "send_as_denied"

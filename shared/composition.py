@@ -15,8 +15,10 @@ from shared.adapters.graph_directory import HttpGraphDirectory
 from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_reading import HttpGraphReading
 from shared.adapters.graph_sending import GraphSender
+from shared.adapters.graph_sent import HttpGraphSent
 from shared.adapters.http_client import environment_client
 from shared.adapters.key_vault import KeyVault, open_vault
+from shared.adapters.own_front import PublicFront
 from shared.adapters.queue_storage import StorageWakeups, open_wakeups
 from shared.adapters.storage_account import StorageAccount
 from shared.adapters.table_storage import open_tables
@@ -25,6 +27,7 @@ from shared.adapters.webhooks import GuardedWebhooks, signature, verified
 from shared.audit import Audit
 from shared.audit_log import AuditLog
 from shared.connection_admin.changes import ConnectionChanges
+from shared.connection_admin.checks import ConnectionChecks
 from shared.connection_admin.creation import ConnectionCreation
 from shared.connection_admin.lists import ConnectionLists
 from shared.connection_admin.redelivery import Redeliveries
@@ -44,6 +47,7 @@ from shared.erasing import Erasing
 from shared.erasure import Erasure
 from shared.events import EventMaker
 from shared.fetch.run import Fetch, FetchLimits
+from shared.front_proof import FrontProof
 from shared.grant_admin import GrantAdmin
 from shared.grant_checks import GrantChecks
 from shared.grants import Pace
@@ -96,6 +100,7 @@ class Services:
     connection_creation: ConnectionCreation
     connection_changes: ConnectionChanges
     connection_lists: ConnectionLists
+    connection_checks: ConnectionChecks
     connection_tokens: ConnectionTokens
     destination_trial: DestinationTrial
     secret_rotation: SecretRotation
@@ -117,6 +122,7 @@ class Services:
     mail_templates: MailTemplates
     hooks: Hooks
     health: Health
+    front_proof: FrontProof
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,7 @@ class _Outside:
     directory: HttpGraphDirectory
     reading: HttpGraphReading
     sending: GraphSender
+    sent: HttpGraphSent
     webhooks: GuardedWebhooks
     upload_links: StorageUploadLinks
 
@@ -150,6 +157,7 @@ class _Outside:
             directory=HttpGraphDirectory(graph),
             reading=HttpGraphReading(graph),
             sending=GraphSender(graph),
+            sent=HttpGraphSent(graph),
             webhooks=GuardedWebhooks(settings.delivery_allow, settings.public_base_url, proxy=settings.delivery_proxy),
             upload_links=StorageUploadLinks(blob_service(StorageAccount.of(settings, credential))),
         )
@@ -209,7 +217,12 @@ def compose(settings: Settings) -> Services:
         deliver=Deliver(tables, blobs, wakeups, turns, webhooks, signing, signature, events, retries, now_utc),
         notices=Notices(tables, wakeups, its.telling, settings.public_base_url, Back(retries, LONGEST_BACK)),
         accept=its.accept,
-        drain=Drain(turns, tables.outbox, blobs, wakeups, tokens, out.sending, _periods(settings), runs=tables.log),
+        drain=Drain(
+            *(turns, tables.outbox, blobs, wakeups, tokens, out.sending, _periods(settings)),
+            runs=tables.log,
+            sent=out.sent,
+            confirm=timedelta(seconds=settings.confirm_seconds),
+        ),
         entries=its.entries,
         replying=Replying(tables, blobs.received),
         resending=Resending(tables, blobs, its.entries, its.accept),
@@ -253,7 +266,8 @@ def _administered(settings: Settings, out: _Outside, its: _Shared) -> Callable[.
             tables, tokens, out.directory, webhooks, wakeups, audit, now_utc, turns_by_app=settings.turn_key == "app"
         ),
         connection_changes=its.changes,
-        connection_lists=ConnectionLists(tables, tokens, out.directory, out.sending),
+        connection_lists=ConnectionLists(tables, tokens, out.directory),
+        connection_checks=ConnectionChecks(tables, tokens, out.directory, out.reading, out.sending),
         connection_tokens=ConnectionTokens(tables, audit, now_utc),
         destination_trial=DestinationTrial(tables, webhooks, wakeups, signing, signature, events, audit, now_utc),
         secret_rotation=SecretRotation(tables, signing, wakeups, audit),
@@ -263,6 +277,7 @@ def _administered(settings: Settings, out: _Outside, its: _Shared) -> Callable[.
         mail_templates=its.templates,
         hooks=Hooks(tables, its.templates, out.vault, signing, verified, audit, now_utc),
         health=Health(tables, wakeups, out.vault, now_utc),
+        front_proof=FrontProof(PublicFront(settings.public_base_url), settings.admin_tenant, tables, wakeups, now_utc),
     )
 
 

@@ -212,7 +212,9 @@ class Delivery:
     """
     The delivery row of an incoming connection: who delivers, and how its destination fares.
 
-    *backlog* tells that everything goes out now, whatever the waits of single mails.
+    *backlog* tells that everything goes out now, whatever the waits of single mails. *succeeded_at* is when the
+    destination last took a mail, *revived_at* when a person last gave it a new start, *failed* how many mails it was
+    not asked any more to take.
     """
 
     connection_id: str
@@ -229,6 +231,9 @@ class Delivery:
     delivered: int = 0
     backlog: bool = False
     redelivery: Redelivery | None = None
+    succeeded_at: str = ""
+    revived_at: str = ""
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ class Keeping:
 
     All mail of *expired_day* and before has lost its content, all blobs of *swept_day* and before are those of a
     receipt, the run log of *logged_day* and before is gone. *cursor* is how far within the next day a run came.
-    *entries_upto* is the time before which outgoing mail has lost its content.
+    *entries_upto* is the time before which outgoing mail has lost its content, *sweep_cursor* the last path that was
+    looked at of the day that is swept.
     """
 
     connection_id: str
@@ -51,6 +52,7 @@ class Keeping:
     logged_day: str = ""
     cursor: str = ""
     entries_upto: str = ""
+    sweep_cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

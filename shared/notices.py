@@ -43,6 +43,7 @@ class EventType(StrEnum):
     CREDENTIAL_FAILED = "mailgrant.credential.failed"
     POISON_FOUND = "mailgrant.poison.found"
     TICK_MISSED = "mailgrant.tick.missed"
+    EASYAUTH_UNPROVEN = "mailgrant.easyauth.unproven"
     TEST = "mailgrant.test"
 
     @property
@@ -63,6 +64,7 @@ ALARMS = frozenset(
         EventType.CREDENTIAL_FAILED,
         EventType.POISON_FOUND,
         EventType.TICK_MISSED,
+        EventType.EASYAUTH_UNPROVEN,
     }
 )
 """Types that go to the operator's ALERT_WEBHOOK."""

@@ -61,7 +61,8 @@ class Receipt:
     the mailbox.
     *parsed* says how much of it could be read once it was delivered. *fault* is what keeps it from being fetched or
     delivered, *after_fault* why the mailbox refused what was to be done after fetching. *skipped* says why it was not
-    delivered though it could have been; *tries* are the last attempts, the latest last.
+    delivered though it could have been; *tries* are the last attempts, the latest last. *refused_since* is when its
+    destination first refused it.
     """
 
     hash: str
@@ -86,6 +87,7 @@ class Receipt:
     after_fault: RecordedFault | None = None
     skipped: str = ""
     tries: tuple[Attempt, ...] = ()
+    refused_since: str = ""
 
     @property
     def deliverable(self) -> bool:

@@ -221,6 +221,7 @@ def receipt_view(found: Found) -> dict[str, Any]:
         "content_reason": receipt.not_stored or None,
         "received_at": receipt.received_at or None,
         "delivered_at": receipt.delivered_at or None,
+        "refused_since": receipt.refused_since or None,
     }
 
 

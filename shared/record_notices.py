@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from shared.codes import Code
 from shared.credentials import Credential
 from shared.grants import Grant, GrantStatus, standing_fault
 from shared.notices import EventType, Notice, marked_id
@@ -62,6 +63,19 @@ def poison_found(queue: str, wakeup: Wakeup, now: datetime) -> Notice:
     }
     mark = marked_id("poison.found", wakeup.kind, wakeup.id, str(wakeup.seq), wakeup.due)
     return Notice(EventType.POISON_FOUND, wakeup.id, data, now, mark)
+
+
+def sent_by_others(connection_id: str, entry_id: str, now: datetime) -> Notice:
+    """Return the notice of a mail that lies in Sent Items although it was still queued."""
+    data = {
+        "connection_id": connection_id,
+        "message_id": entry_id,
+        "code": Code.SENT_BY_OTHERS.value,
+        "detail": "A mail that was still queued lies in Sent Items, so it is not sent once more. Somebody sent its draft "
+        "by hand, or there is a defect: report it with the message's id.",
+    }
+    mark = marked_id("sent_by_others", entry_id)
+    return Notice(EventType.CONNECTION_FAILED, connection_id, data, now, mark)
 
 
 def _grant(grant: Grant, was: str, status: str, now: datetime) -> Notice:

@@ -1,10 +1,13 @@
 """Which settings there are, read once and checked whole, all problems named together and values never shown."""
 
+import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,12 @@ SETTINGS = (
     Setting(
         "PUBLIC_BASE_URL", "", "Root of every URL we hand out; default `https://$WEBSITE_HOSTNAME`.", required=True
     ),
-    Setting("ADMIN_AUTH", "key", "How administrators prove themselves: `key` (function key)."),
+    Setting(
+        "ADMIN_AUTH",
+        "key",
+        "How administrators prove themselves: `key` (function key), or `easyauth` (App Service Authentication).",
+    ),
+    Setting("ADMIN_TENANT", "", "With `easyauth`: the id of the tenant whose people administer."),
     Setting("TICK_SCHEDULE", "0 * * * * *", "NCRONTAB of the tick, which wakes whatever is due."),
     Setting("DELIVERY_ALLOW", "", "Comma-separated `host:port` that webhooks may reach besides public https on 443."),
     Setting(
@@ -52,6 +60,9 @@ SETTINGS = (
     Setting("SEND_LOOK_SECONDS", "30", "First look after an unknown answer to a send."),
     Setting("SEND_LOOK_GAP_SECONDS", "60", "Least time between the two looks that must both see the draft."),
     Setting("SEND_QUIET_SECONDS", "300", "Quiet time after an unknown send before the draft may be sent again."),
+    Setting(
+        "CONFIRM_SECONDS", "60", "First look for the sent copy and for reports of a mail; later ones grow to 15 ×."
+    ),
     Setting("CONSENT_RECHECK_SECONDS", "5", "First re-check of roles that have not appeared yet; later ones grow."),
     Setting("VERIFY_SECONDS", "21600", "How often an active grant is verified again."),
     Setting("SWEEP_SECONDS", "86400", "How often a folder is listed as a whole for mail that Graph's delta lost."),
@@ -72,6 +83,7 @@ class Settings:
     key_vault_url: str
     public_base_url: str
     admin_auth: str
+    admin_tenant: str
     tick_schedule: str
     delivery_allow: tuple[tuple[str, int], ...]
     delivery_proxy: str = field(repr=False)
@@ -82,6 +94,7 @@ class Settings:
     send_look_seconds: float
     send_look_gap_seconds: float
     send_quiet_seconds: float
+    confirm_seconds: float
     consent_recheck_seconds: float
     verify_seconds: float
     sweep_seconds: float
@@ -107,6 +120,7 @@ class Settings:
             key_vault_url=reader.text("KEY_VAULT_URL").rstrip("/"),
             public_base_url=_public_base_url(environment),
             admin_auth=reader.text("ADMIN_AUTH"),
+            admin_tenant=reader.text("ADMIN_TENANT").lower(),
             tick_schedule=reader.text("TICK_SCHEDULE"),
             delivery_allow=reader.convert("DELIVERY_ALLOW", _host_ports),
             delivery_proxy=reader.convert("DELIVERY_PROXY", _proxy),
@@ -117,6 +131,7 @@ class Settings:
             send_look_seconds=reader.convert("SEND_LOOK_SECONDS", _positive),
             send_look_gap_seconds=reader.convert("SEND_LOOK_GAP_SECONDS", _positive),
             send_quiet_seconds=reader.convert("SEND_QUIET_SECONDS", _positive),
+            confirm_seconds=reader.convert("CONFIRM_SECONDS", _positive),
             consent_recheck_seconds=reader.convert("CONSENT_RECHECK_SECONDS", _positive),
             verify_seconds=reader.convert("VERIFY_SECONDS", _positive),
             sweep_seconds=reader.convert("SWEEP_SECONDS", _positive),
@@ -140,8 +155,12 @@ class Settings:
             problems.append("PUBLIC_BASE_URL must begin with https:// (http:// only for 127.0.0.1 and localhost)")
         elif parts.path or parts.query:
             problems.append("PUBLIC_BASE_URL must be scheme and host alone, without a path")
-        if self.admin_auth != "key":
-            problems.append("ADMIN_AUTH must be key")
+        if self.admin_auth not in ("key", "easyauth"):
+            problems.append("ADMIN_AUTH must be key or easyauth")
+        elif self.admin_auth == "easyauth" and not _GUID.fullmatch(self.admin_tenant):
+            problems.append(
+                "ADMIN_TENANT must be the id (a GUID) of the administrators' tenant with ADMIN_AUTH=easyauth"
+            )
         if self.alert_webhook and not self._may_be_alerted():
             problems.append(
                 "ALERT_WEBHOOK must be a whole https:// URL on port 443 without user name, or be in DELIVERY_ALLOW"

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from shared.errors import RowChanged, RowExists, RowMissing, StorageError, StorageUnavailable
 from shared.ports import Clock, Delete, Operation, Row, Tables, Wakeups
-from shared.schedule import DUE_FIRST, QUEUES, SHARDS, DueRow, Wakeup, due_upto
+from shared.schedule import DUE_FIRST, FETCH, QUEUES, SHARDS, DueRow, Wakeup, due_upto
 from shared.watchdog import Watchdog
 
 _GROUP = 50  # due rows per transaction: each is one delete and at most one insert
@@ -46,9 +46,11 @@ class Tick:
         """
         Read the 16 shards, move each due row 5 minutes on, and put a wake-up that names the moved row.
 
+        Rows of fetch that have come due since the tick before are woken where they stand, so that a tick costs no
+        transaction for them: whoever claims removes them, and the next tick moves those that nobody took.
         Raises `StorageUnavailable` where not a single shard could be read, so that the host shows the tick as failed.
         """
-        now = self._begin()
+        now, previous = self._begin()
         counts: Counter[str] = Counter()
         silent: list[StorageUnavailable] = []
         for shard in SHARDS:
@@ -57,7 +59,7 @@ class Tick:
             except StorageUnavailable as error:
                 silent.append(error)
                 continue
-            counts += self._fire(shard, rows, now)
+            counts += self._fire(shard, rows, now, previous)
         if len(silent) == len(SHARDS):
             raise silent[0]
         counts["failed"] += len(silent)
@@ -68,22 +70,33 @@ class Tick:
         )
         return result
 
-    def _begin(self) -> datetime:
-        """Write down that the tick runs, and return storage's time, or the host's if storage is silent."""
+    def _begin(self) -> tuple[datetime, datetime | None]:
+        """
+        Write down that the tick runs; return storage's time, or the host's if storage is silent.
+
+        The other is when the tick ran before, None where that is not known.
+        """
         at = self.clock()
         try:
-            return self.watchdog.beat()
+            return self.watchdog.beat(), self.watchdog.previous
         except StorageError:
             log.warning("tick.mark_failed")
-            return at
+            return at, None
 
-    def _fire(self, shard: str, rows: Sequence[Row], now: datetime) -> Counter[str]:
+    def _fire(self, shard: str, rows: Sequence[Row], now: datetime, previous: datetime | None) -> Counter[str]:
         known = {row.key: due for row in rows if (due := _known(row))}
         mine = [row for row in rows if row.key in known]
         counts = Counter(due=len(mine), unknown=len(rows) - len(mine))
         if counts["unknown"]:
             log.warning("tick.unknown_rows shard=%s count=%d", shard, counts["unknown"])
-        for group in _groups(mine, known):
+        left: list[Row] = []
+        for row in mine:
+            due = known[row.key]
+            if due.kind == FETCH and previous is not None and due.at > previous:
+                counts["woken" if self._wake(due) else "failed"] += 1
+            else:
+                left.append(row)
+        for group in _groups(left, known):
             moved = self._move(shard, group, known, now, counts)
             for due in moved:
                 counts["woken" if self._wake(due) else "failed"] += 1

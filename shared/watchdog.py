@@ -60,6 +60,8 @@ class Watchdog:
         self._lock = threading.Lock()
         self._mine: Row | None = None
         self._ahead = timedelta(0)  # of storage's clock before the host's
+        self.previous: datetime | None = None
+        """When the tick ran before the last beat, by storage's time; None where that is not known."""
 
     def running_for(self) -> float:
         """Return for how many seconds this process has run."""
@@ -71,7 +73,7 @@ class Watchdog:
 
         Costs one call, and one more where another process ticked last. Returns storage's time. Raises `StorageError`.
         """
-        row, self._mine = self._mine, None
+        row, self._mine, self.previous = self._mine, None, None
         for _ in range(_TRIES):
             if row is None:
                 row = self._read()[0]
@@ -86,6 +88,8 @@ class Watchdog:
                 row = None
                 continue
             self._ahead = done.storage_time - self._clock()
+            self._looked = self._monotonic() + MISSED_SECONDS - LOOK_SECONDS  # no silence can be as long before
+            self.previous = from_text(before.at) if before.at else None
             self._mine = Row(TICK_KEY, values, done.etags[0])
             return done.storage_time
         return self._read()[1]  # others tick at this very moment

@@ -21,6 +21,12 @@ def style() -> bytes:
 
 
 @cache
+def sheet(name: str) -> bytes:
+    """Return the style sheet *name* of a page, after the colours of all."""
+    return (_FOLDER / "tokens.css").read_bytes() + (_FOLDER / name).read_bytes()
+
+
+@cache
 def _environment() -> Environment:
     loader = FileSystemLoader(_FOLDER)
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

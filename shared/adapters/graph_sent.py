@@ -9,7 +9,7 @@ from shared.adapters.graph_http import CALL_SECONDS, GraphHttp
 from shared.adapters.graph_sending import MARKERS, GraphSender
 from shared.adapters.graph_wire import IMMUTABLE_IDS, quoted
 from shared.errors import ItemFault, Unreachable
-from shared.ports import Found, GraphMailbox, Marked, Report
+from shared.ports import REPORTS_LISTED, Found, GraphMailbox, Marked, Report
 from shared.times import from_text, to_text
 
 _PREFER = {"Prefer": IMMUTABLE_IDS}
@@ -22,7 +22,6 @@ _BY_MARKER = "singleValueExtendedProperties($filter={})".format(" or ".join(f"id
 _PAGES = 4
 _PAGE = "250"
 REPORT_BYTES = 512 * 1024
-MOST_REPORTS = 50
 
 
 class HttpGraphSent:
@@ -45,7 +44,7 @@ class HttpGraphSent:
         """
         params = _since(since, "asc")
         by_class = f"singleValueExtendedProperties/Any(ep: ep/id eq '{_CLASS}' and ep/value eq '{_NDR}')"
-        searched = {**params, "$filter": f"{params['$filter']} and {by_class}", "$top": str(MOST_REPORTS)}
+        searched = {**params, "$filter": f"{params['$filter']} and {by_class}", "$top": str(REPORTS_LISTED)}
         searched |= {"$select": "id,receivedDateTime"}
         searched.pop("$expand")
         try:
@@ -54,7 +53,7 @@ class HttpGraphSent:
             params |= {"$select": "id,receivedDateTime,from"}
             params.pop("$expand")
             found = self._items(mailbox, "mailFolders/inbox/messages", params)
-            return [_report(item) for item in found if _from_daemon(item)][:MOST_REPORTS]
+            return [_report(item) for item in found if _from_daemon(item)][:REPORTS_LISTED]
         return [_report(item) for item in _values(page)]
 
     def report_content(self, mailbox: GraphMailbox, message_id: str) -> bytes:

@@ -113,5 +113,6 @@ def _delivery_revived(found: Found) -> Consequences:
         disabled=False,
         fault=None,
         backlog=True,
+        revived_at=to_text(found.storage_time),
     )
     return delivery_woken(found, forgotten)

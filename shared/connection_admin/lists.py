@@ -1,39 +1,24 @@
 """Which connections there are, how each fares, and what Graph offers to choose from."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from email.message import EmailMessage
 
 from shared.connection_admin.views import Shown
 from shared.connection_rows import find
-from shared.connections import Connection, Direction
-from shared.errors import Fault, NotFound
+from shared.errors import NotFound
 from shared.identifiers import BOX_LENGTH, split_grant_id
 from shared.paging import Page, page_of
-from shared.ports import Folder, GraphDirectory, GraphMailbox, GraphSending, Person, Tables
+from shared.ports import Folder, GraphDirectory, Person, Tables
 from shared.registry import Registry
 from shared.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One step of a test: whether it worked, and if not, why and under which id Microsoft knows of it."""
-
-    name: str
-    ok: bool
-    code: str = ""
-    detail: str = ""
-    request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ConnectionLists:
-    """Reads connections, mailboxes and folders; the test is the only thing that writes, and removes what it wrote."""
+    """Reads connections, mailboxes and folders."""
 
     tables: Tables
     tokens: Tokens
     directory: GraphDirectory
-    sending: GraphSending
 
     def get(self, connection_id: str) -> Shown:
         """Return the connection and how it fares. Raises `NotFound`."""
@@ -60,30 +45,6 @@ class ConnectionLists:
         """Return the folders of a mailbox below *parent*. Raises as `people`."""
         return self.directory.folders(self.tokens.graph_mailbox(grant_id, user), parent)
 
-    def test(self, connection_id: str) -> list[Check]:
-        """Try everything that the connection needs, one after the other, and tell what worked. Raises `NotFound`."""
-        connection = find(self.tables, connection_id).connection
-        try:
-            mailbox = self.tokens.graph_mailbox(connection.grant_id, connection.mailbox)
-        except Fault as fault:
-            return [_failed("token", fault)]
-        steps: list[tuple[str, Callable[[], object]]] = [
-            ("token", lambda: mailbox.token(False)),
-            ("mailbox", lambda: self.directory.person(mailbox)),
-            ("read", lambda: self.directory.folder(mailbox, connection.folder_id or "inbox")),
-        ]
-        if connection.direction is Direction.OUTGOING:
-            steps.append(("draft", lambda: self._draft(mailbox, connection)))
-        return [_checked(name, step) for name, step in steps]
-
-    def _draft(self, mailbox: GraphMailbox, connection: Connection) -> None:
-        message = EmailMessage()
-        message["From"] = connection.address
-        message["Subject"] = "Mailgrant connection test"
-        message.set_content("This draft was made by a test and is removed at once.")
-        draft = self.sending.create_draft(mailbox, message.as_bytes())
-        self.sending.delete_draft(mailbox, draft.id)
-
     def _ids(self, grant_id: str) -> list[str]:
         registry = Registry(self.tables)
         if grant_id:
@@ -97,15 +58,3 @@ class ConnectionLists:
 def _age(connection_id: str) -> str:
     """Return the part of an id that sorts by creation."""
     return connection_id.removeprefix("conn_")[BOX_LENGTH:]
-
-
-def _checked(name: str, step: Callable[[], object]) -> Check:
-    try:
-        step()
-    except Fault as fault:
-        return _failed(name, fault)
-    return Check(name, ok=True)
-
-
-def _failed(name: str, fault: Fault) -> Check:
-    return Check(name, ok=False, code=fault.code.value, detail=fault.detail, request_id=fault.microsoft.request_id)

@@ -132,6 +132,7 @@ def _incoming(shown: Shown) -> dict[str, Any]:
         "swept_at": shown.run.swept_at or None,
         "holes": shown.run.holes,
         "delivered": delivery.delivered if delivery else 0,
+        "failed": delivery.failed if delivery else 0,
         "redelivery": redelivery_view(delivery.redelivery) if delivery and delivery.redelivery else None,
     }
 

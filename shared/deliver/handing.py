@@ -18,6 +18,7 @@ from shared.ports import Blobs, Clock, Table, Wakeups, Webhooks
 from shared.receipts import Receipt, ReceiptStatus, Work, public_id, read_receipt, receipt_key
 from shared.signing import Sign, signature_headers, signing_versions
 from shared.stored_mail import read_mail
+from shared.times import to_text
 
 log = logging.getLogger("mailgrant.deliver")
 
@@ -25,6 +26,7 @@ AT_ONCE = 8
 QUEUE_PREFIX = "out-"
 
 REFUSED = Code.DESTINATION_REFUSED
+_BROKEN = "Mailgrant failed on this mail, its log says how. Other mail goes on, and this one is tried again by itself."
 
 
 class Secrets(Protocol):
@@ -40,7 +42,8 @@ class Outcome:
     What came of handing over one mail; *mail* is None where there was nothing to hand over.
 
     *void* work was done since by another piece of work, *skipped* says why a mail was not to be handed over. *status*
-    is what the destination answered, 0 for none.
+    is what the destination answered, 0 for none. *ours* tells that the fault says nothing of the destination, *ended*
+    that the mail is not tried any more.
     """
 
     work: Work
@@ -53,11 +56,25 @@ class Outcome:
     skipped: str = ""
     status: int = 0
     milliseconds: int = 0
+    ours: bool = False
+    ended: bool = False
 
     @property
     def counts(self) -> bool:
         """Whether it says anything of the destination."""
-        return self.fault is not None or (self.mail is not None and not self.skipped)
+        if self.fault is not None:
+            return not self.ours
+        return self.mail is not None and not self.skipped
+
+    def refused_since(self, now: datetime) -> str:
+        """Return since when the mail itself is refused; '' where something else failed only, or it begins anew."""
+        before = self.receipt.refused_since if self.receipt is not None and self.work.attempts else ""
+        return before or (to_text(now) if self.of_the_mail else "")
+
+    @property
+    def of_the_mail(self) -> bool:
+        """Whether the fault may be the mail's own: the destination answered and refused it, or we fail on it."""
+        return self.fault is not None and self.fault.code in (REFUSED, Code.INTERNAL_ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +111,7 @@ class Handing:
         try:
             secrets = self._secrets_of(job.connection.id, destination, job.now())
         except Fault as fault:
-            return Batch([Outcome(item, fault=fault) for item in work])
+            return Batch([Outcome(item, fault=fault, ours=True) for item in work])
         lost = False
         with ThreadPoolExecutor(AT_ONCE) as workers:
             handed = [workers.submit(self._one, job.connection, destination, secrets, item) for item in work]
@@ -123,15 +140,17 @@ class Handing:
     def _one(
         self, connection: Connection, destination: Destination, secrets: Sequence[str], work: Work
     ) -> Outcome | StorageError:
+        outcome = Outcome(work)
         try:
             row = self.receipts.get(connection.id, receipt_key(work.hash))
             if row is None:
-                return Outcome(work)
+                return outcome
             receipt = read_receipt(row.values)
+            outcome = Outcome(work, receipt, row.etag)
             if work.attempts and receipt.status == ReceiptStatus.DELIVERED:
                 # A failure leaves the receipt retrying, so another piece of work has delivered the mail since.
-                return Outcome(work, receipt, row.etag, void=True)
-            outcome = Outcome(work, receipt, row.etag, read_mail(self.blobs, receipt))
+                return replace(outcome, void=True)
+            outcome = replace(outcome, mail=read_mail(self.blobs, receipt))
             if outcome.mail is None:
                 return outcome
             reason = skip_reason(connection, receipt, outcome.mail)
@@ -142,6 +161,11 @@ class Handing:
             return replace(sent, milliseconds=round((self.monotonic() - began) * 1000))
         except StorageError as error:
             return error
+        except Exception as error:  # noqa: BLE001 - one mail that our code fails on must not hold up all the others
+            log.error(  # noqa: TRY400 - a traceback may quote the mail
+                "deliver.mail_failed connection_id=%s hash=%s error=%s", connection.id, work.hash, type(error).__name__
+            )
+            return replace(outcome, fault=Fault(_BROKEN, Code.INTERNAL_ERROR, retryable=True), ours=True)
 
     def _sent(
         self, outcome: Outcome, mail: Mail, connection: Connection, destination: Destination, secrets: Sequence[str]
@@ -149,6 +173,9 @@ class Handing:
         assert outcome.receipt is not None  # noqa: S101 - there is no mail without one
         try:
             event = self.events.message_received(connection, outcome.receipt, mail)
+        except Fault as fault:  # the vault, whose key signs the links
+            return replace(outcome, fault=fault, ours=True)
+        try:
             if destination.type != "queue":
                 event_id = public_id(connection.id, outcome.receipt.hash)
                 return self._post(outcome, destination.url, secrets, event_id, to_bytes(event))

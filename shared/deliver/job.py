@@ -20,6 +20,7 @@ log = logging.getLogger("mailgrant.deliver")
 
 PAUSE_AFTER = 10
 DISABLE_AFTER = timedelta(days=3)
+GIVE_UP_AFTER = timedelta(days=3)
 LONGEST_BACK = 900.0
 ENABLE_AGAIN = (
     "PATCH the connection with its destination, or with enabled: true, and all that was not delivered goes out."
@@ -42,6 +43,7 @@ class DeliveryJob:
     now: Callable[[], datetime]
     was: Delivery
     told: bool = False
+    gave_up: bool = False
 
     def renew(self) -> None:
         """Extend the lease if a quarter of it has passed; raises `LeaseLost` where another took over."""
@@ -97,6 +99,7 @@ class DeliveryJob:
             self.delivery = replace(
                 self.delivery, failures=0, failing_since="", paused=False, fault=None, delivered=done
             )
+            self.delivery = replace(self.delivery, succeeded_at=to_text(self.now()))
             return
         since = self.delivery.failing_since or to_text(self.now())
         failures = self.delivery.failures + 1
@@ -114,6 +117,18 @@ class DeliveryJob:
             disabled=self.delivery.disabled or given_up,
             fault=recorded,
         )
+
+    def gives_up(self, refused_since: str) -> bool:
+        """Tell whether a mail is not tried any more: refused for three days, while other mail was taken."""
+        fares, since = self.delivery, max(refused_since, self.delivery.revived_at)
+        if not refused_since or fares.paused or fares.disabled or fares.succeeded_at < since:
+            return False
+        return self.now() - from_text(since) >= GIVE_UP_AFTER
+
+    def give_up(self) -> None:
+        """Count a mail that is not tried any more; a notice in table `receipts` tells of it."""
+        self.delivery = replace(self.delivery, failed=self.delivery.failed + 1)
+        self.gave_up = True
 
     def disable(self) -> None:
         """Give the destination up until a person enables it again; mail stays stored."""
@@ -137,7 +152,7 @@ class DeliveryJob:
         )
         operations: list[Operation] = [Update(delivery_key(before.connection_id), encode(after), self.etag)]
         told = [notice.in_box(before.connection_id) for notice in self._notices()]
-        if told:
+        if told or self.gave_up:
             told.append(soon(before.connection_id, self.now()))
         if due:
             operations.append(Upsert(due.key, due.values))

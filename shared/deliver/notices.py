@@ -8,17 +8,18 @@ other nor is told again because the other failed; and neither holds mail up.
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from shared.codes import Code
 from shared.connections import Back, Connection, Delivery, box_range, connection_key, delivery_key
+from shared.deliver.alarms import Alarms
+from shared.deliver.items import Item, read_item
 from shared.deliver.telling import Target, Telling, Told
 from shared.errors import Fault, RowChanged, RowMissing
 from shared.identifiers import box_of, is_connection_id, shard_of, split_grant_id
-from shared.notices import IN_RECEIPTS, IN_RECORDS, SYSTEM, Pending, box_prefix, grant_prefix, soon
-from shared.ports import Delete, Operation, Row, Table, Tables, Update, Upsert, Wakeups
+from shared.notices import IN_RECEIPTS, IN_RECORDS, SYSTEM, box_prefix, grant_prefix, soon
+from shared.ports import Delete, Operation, Row, Table, Tables, Upsert, Wakeups
 from shared.registry import PARTITION
 from shared.rows import decode, encode
 from shared.schedule import NOTICE, DueRow, Wakeup, shard_for
@@ -35,39 +36,19 @@ BUSY = timedelta(seconds=60)
 MAX_SECONDS = 240.0
 
 
-@dataclass
-class _Item:
-    """A notice and the place of its row; *etag* is '' once somebody else has it, *waits* says until when it is left."""
-
-    table: Table
-    partition: str
-    key: str
-    etag: str
-    pending: Pending
-    waits: datetime | None = None
-
-    def commit(self, values: dict[str, Any]) -> bool:
-        """Write to the row; False where somebody else did meanwhile."""
-        try:
-            self.etag = self.table.commit(self.partition, [Update(self.key, values, self.etag)]).etags[0]
-        except (RowChanged, RowMissing):
-            self.etag = ""
-            return False
-        return True
-
-    def wait(self, until: datetime) -> None:
-        """Note that something is to be done for it at *until*, or earlier."""
-        self.waits = until if self.waits is None else min(self.waits, until)
-
-
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What stood there: notices oldest first, and for those of a connection its configuration and delivery."""
+    """
+    What stood there: notices oldest first, and for those of a connection its configuration and delivery.
 
-    items: list[_Item]
+    *waits* says when something is to be done beside what items wait for.
+    """
+
+    items: list[Item]
     connection: Connection | None
     delivery: Delivery | None
     now: Callable[[], datetime]
+    waits: list[datetime] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +85,17 @@ class Notices:
         """
         found = self._find(wakeup.id)
         ends = self.monotonic() + MAX_SECONDS
+        alarms = Alarms(self.tables.receipts, wakeup.id)
+        bounded = is_connection_id(wakeup.id) and bool(self.telling.alerts.url)
+        if bounded:
+            found.items.extend([*alarms.bound(found.items, found.now())])
         for target in Target:
             there = True
             for item in found.items:
                 there = self._one(found, item, target, going=there and self.monotonic() < ends) and there
+        if bounded:
+            alarms.told(found.now())
+            found.waits.extend(alarms.due())
         for item in found.items:
             self._remove_if_done(found, item)
         self._schedule(wakeup, found)
@@ -115,12 +103,12 @@ class Notices:
     def _find(self, owner: str) -> _Found:
         started, times = self.monotonic(), []
         records: dict[str, Row] = {}
-        items: list[_Item] = []
+        items: list[Item] = []
         for table, partition, (first, last), prefix in self._places(owner):
             read = table.read(partition, first, last)
             times.append(read.storage_time)
             records |= {row.key: row for row in read.rows}
-            items += [_item(table, partition, row) for row in read.rows if row.key.startswith(prefix)]
+            items += [read_item(table, partition, row) for row in read.rows if row.key.startswith(prefix)]
         config = records.get(connection_key(owner)) if is_connection_id(owner) else None
         delivery = records.get(delivery_key(owner)) if is_connection_id(owner) else None
         return _Found(
@@ -141,7 +129,7 @@ class Notices:
             prefix = f"{IN_RECORDS}{owner}|"
             yield self.tables.credentials, SYSTEM if owner == SYSTEM else PARTITION, _whole(prefix), prefix
 
-    def _one(self, found: _Found, item: _Item, target: Target, *, going: bool) -> bool:
+    def _one(self, found: _Found, item: Item, target: Target, *, going: bool) -> bool:
         """Tell *target* of one notice if that is due; return whether to go on with others for it."""
         handed, now = target.handed(item.pending), found.now()
         if handed.done or not item.etag or not self.telling.concerns(target, item.pending, found.connection):
@@ -167,13 +155,13 @@ class Notices:
             item.wait(now + BUSY)
         return True
 
-    def _take(self, item: _Item, now: datetime) -> bool:
+    def _take(self, item: Item, now: datetime) -> bool:
         """Keep others away for a while, and fix what is sent before it is sent for the first time."""
         event = item.pending.event or item.pending.rendered(self.base_url)
         item.pending = replace(item.pending, event=event)
         return item.commit({"event": event, "busy_until": to_text(now + BUSY)})
 
-    def _note(self, item: _Item, target: Target, told: Told, now: datetime) -> None:
+    def _note(self, item: Item, target: Target, told: Told, now: datetime) -> None:
         """Record how one target fares, and nothing of the other."""
         pending, before = item.pending, target.handed(item.pending)
         handed = replace(before, tries=before.tries + 1, done=to_text(now), next_at="")
@@ -192,7 +180,7 @@ class Notices:
         if not item.commit({"busy_until": "", target.value: encode(changed)[target.value]}):
             item.wait(now + BUSY)
 
-    def _remove_if_done(self, found: _Found, item: _Item) -> None:
+    def _remove_if_done(self, found: _Found, item: Item) -> None:
         """Remove a notice of which everyone knows."""
         if not item.etag or item.waits is not None:
             return
@@ -212,7 +200,7 @@ class Notices:
         """
         connection = is_connection_id(wakeup.id)
         shard = shard_of(wakeup.id) if connection else shard_for(wakeup.id)
-        waits = [item.waits for item in found.items if item.waits is not None]
+        waits = [*found.waits, *(item.waits for item in found.items if item.waits is not None)]
         due = DueRow(min(waits), NOTICE, wakeup.id) if waits else None
         if due is None and wakeup.due and not connection and (found.items or not wakeup.seq):
             due = DueRow(found.now() + SECOND_LOOK, NOTICE, wakeup.id, seq=1)
@@ -225,10 +213,6 @@ class Notices:
         except RowMissing:  # another invocation has removed it
             if due:
                 self.tables.connections.commit(shard, operations[:1])
-
-
-def _item(table: Table, partition: str, row: Row) -> _Item:
-    return _Item(table, partition, row.key, row.etag, decode(Pending, row.values))
 
 
 def _whole(prefix: str) -> tuple[str, str]:

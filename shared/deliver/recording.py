@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from shared.connections import Back
 from shared.deliver.handing import Outcome
 from shared.deliver.job import DeliveryJob
-from shared.errors import RowChanged, RowMissing
+from shared.errors import Fault, RowChanged, RowMissing
+from shared.notices import EventType, Notice, marked_id
 from shared.ports import Delete, Operation, Table
 from shared.receipts import (
     Attempt,
@@ -16,6 +17,7 @@ from shared.receipts import (
     change,
     moved,
     packed,
+    public_id,
     read_receipt,
     receipt_key,
 )
@@ -87,22 +89,48 @@ class Recorder:
 
     def _operations(self, job: DeliveryJob, outcome: Outcome) -> list[Operation]:
         receipt, work, now = outcome.receipt, outcome.work, job.now()
+        if outcome.fault is not None and outcome.ended and receipt is not None:
+            failed = _tried(receipt, outcome, outcome.fault, ReceiptStatus.FAILED, now)
+            told = _given_up(job.connection.id, failed, now)
+            return [*change(receipt, failed, outcome.etag), told, Delete(work.key)]
         if outcome.fault is not None:
             later = now + self.back.after(work.attempts + 1, outcome.fault.retry_after)
             operations = moved(work, min(later, now + LONGEST_WAIT))
             if receipt is not None:
                 waiting = ReceiptStatus.STORED if job.delivery.disabled else ReceiptStatus.RETRYING
-                tried = replace(
-                    receipt,
-                    status=waiting,
-                    attempts=receipt.attempts + 1,
-                    fault=outcome.fault.recorded(to_text(now)),
-                ).tried(_attempt(outcome, now))
+                tried = _tried(receipt, outcome, outcome.fault, waiting, now)
                 operations = [*change(receipt, tried, outcome.etag), *operations]
             return operations
         if receipt is None or outcome.void:
             return [Delete(work.key)]
         return [*change(receipt, _settled(receipt, outcome, now), outcome.etag), Delete(work.key)]
+
+
+def _tried(receipt: Receipt, outcome: Outcome, fault: Fault, status: ReceiptStatus, now: datetime) -> Receipt:
+    return replace(
+        receipt,
+        status=status,
+        attempts=receipt.attempts + 1,
+        fault=fault.recorded(to_text(now)),
+        refused_since=outcome.refused_since(now),
+    ).tried(_attempt(outcome, now))
+
+
+def _given_up(connection_id: str, receipt: Receipt, now: datetime) -> Operation:
+    """Return the row that tells that a mail is not tried any more; a repeat is the same notice."""
+    identifier = public_id(connection_id, receipt.hash)
+    data = {
+        "connection_id": connection_id,
+        "received_id": identifier,
+        "status": receipt.status.value,
+        "code": receipt.fault.code if receipt.fault else "",
+        "detail": receipt.fault.detail if receipt.fault else "",
+        "microsoft_code": "",
+        "attempts": receipt.attempts,
+        "what_to_do": "See at the destination why it refuses this mail; POST received/{id}/redeliver sends it again.",
+    }
+    mark = marked_id("message.failed", identifier, receipt.refused_since)
+    return Notice(EventType.MESSAGE_QUARANTINED, identifier, data, now, mark).in_receipts(connection_id)
 
 
 def _settled(receipt: Receipt, outcome: Outcome, now: datetime) -> Receipt:
@@ -112,7 +140,9 @@ def _settled(receipt: Receipt, outcome: Outcome, now: datetime) -> Receipt:
     read = read.tried(_attempt(outcome, now))
     if outcome.skipped:
         return replace(read, status=ReceiptStatus.SKIPPED, skipped=outcome.skipped)
-    return replace(read, status=ReceiptStatus.DELIVERED, attempts=receipt.attempts + 1, delivered_at=to_text(now))
+    # What was erased while it was handed over stays erased, and has been delivered all the same.
+    status = ReceiptStatus.DELIVERED if receipt.deliverable else receipt.status
+    return replace(read, status=status, attempts=receipt.attempts + 1, delivered_at=to_text(now), refused_since="")
 
 
 def _attempt(outcome: Outcome, now: datetime) -> Attempt:

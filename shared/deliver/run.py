@@ -9,11 +9,12 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.box import View
 from shared.connections import Back
-from shared.deliver.handing import Batch, Handing, Secrets
+from shared.deliver.handing import Batch, Handing, Outcome, Secrets
 from shared.deliver.job import LONGEST_BACK, DeliveryJob, LeaseLost, claim, follow, held, leave_word, remove_stray
 from shared.deliver.recording import Recorder
 from shared.deliver.redelivering import Redelivering
@@ -122,7 +123,7 @@ class Deliver:
             self._settle(job, batch)
             if batch.trouble is not None:
                 raise batch.trouble
-            if job.delivery.paused:
+            if job.delivery.paused or all(outcome.ours for outcome in batch.outcomes):
                 return False
             failed |= {outcome.work.hash for outcome in batch.outcomes if outcome.fault is not None}
             # Once a paused destination answers, its backlog goes out whatever the waits of its single mails.
@@ -150,6 +151,7 @@ class Deliver:
                 job.count(outcome.fault)
         if any(outcome.gone for outcome in outcomes):
             job.disable()
+        outcomes = [_judged(job, outcome) for outcome in outcomes]
         self._recorder.record(job, outcomes)
         if job.delivery.disabled:
             self._recorder.put_back(job)
@@ -173,8 +175,13 @@ class Deliver:
             waits = work.attempts and work.at > job.now()
             if waits and (not whatever or (work.hash in failed and not probing)):
                 continue
-            if found.setdefault(work.hash, work) is not work:
+            other = found.get(work.hash)
+            if other is not None and (work.attempts or not other.attempts):
                 twice.append(Delete(work.key))
+                continue
+            if other is not None:  # what was never tried is a person's wish, the other may be done with
+                twice.append(Delete(other.key))
+            found[work.hash] = work
         if twice:
             with suppress(RowMissing):
                 self._receipts.commit(job.connection.id, twice)
@@ -194,6 +201,15 @@ class Deliver:
 
     def _storage_clock(self, view: View) -> Callable[[], datetime]:
         return lambda: view.storage_time + timedelta(seconds=self._turns.monotonic() - view.read_at)
+
+
+def _judged(job: DeliveryJob, outcome: Outcome) -> Outcome:
+    """Return the outcome, *ended* where its mail is not to be tried any more."""
+    if outcome.receipt is None or not outcome.of_the_mail or not job.gives_up(outcome.refused_since(job.now())):
+        return outcome
+    job.give_up()
+    log.error("deliver.given_up connection_id=%s hash=%s", job.connection.id, outcome.work.hash)
+    return replace(outcome, ended=True)
 
 
 def _may_deliver(view: View, connection_id: str) -> bool:

@@ -71,9 +71,10 @@ class AfterFetch:
         for kind in (AFTER, REFETCH):
             due: list[tuple[Work, Receipt]] = []
             rows = self._receipts.read(job.connection.id, *work_range(kind, None), MOST_WORK).rows
-            if len(rows) == MOST_WORK:
-                job.wait_for(job.now())
-            for work in (Work.from_row(row.key, row.values) for row in rows):
+            standing = [Work.from_row(row.key, row.values) for row in rows]
+            if len(standing) == MOST_WORK:  # the first of the rest is due no sooner than the last of these
+                job.wait_for(max(standing[-1].at, job.now()))
+            for work in standing:
                 if work.at > job.now():
                     job.wait_for(work.at)
                     continue
@@ -146,15 +147,17 @@ class AfterFetch:
         missing = [key for key, fault in answers.items() if fault is not None and fault.code == Code.MESSAGE_NOT_FOUND]
         if not missing:
             return answers
-        there = [key for key, place in self._graph.placed(mailbox, missing).items() if isinstance(place, Placed)]
         fault = ItemFault("The folder that mail is moved to is gone. Choose another folder.", Code.FOLDER_NOT_FOUND)
-        return {**answers, **dict.fromkeys(there, fault)}
+        places = self._graph.placed(mailbox, missing)
+        told = {key: fault if isinstance(place, Placed) else place for key, place in places.items()}
+        return {**answers, **told}
 
     def _applied(self, job: Job, work: Work, receipt: Receipt, fault: Fault | None) -> list[Operation]:
         """Return the operations that record one outcome; a message that is gone needs nothing more."""
         if fault is None or fault.code == Code.MESSAGE_NOT_FOUND:
             return [Delete(work.key)]
-        if (fault.retryable or not isinstance(fault, ItemFault)) and work.attempts + 1 < AFTER_TRIES:
+        passes = (fault.retryable or not isinstance(fault, ItemFault)) and work.attempts + 1 < AFTER_TRIES
+        if passes or isinstance(fault, Throttled):  # a 429 says nothing of the message
             later = job.now() + AFTER_BACK.after(work.attempts + 1, fault.retry_after)
             job.wait_for(later)
             return moved(work, later)

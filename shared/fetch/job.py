@@ -24,8 +24,6 @@ DUE_SLACK = timedelta(seconds=5)
 WALK_LASTS = timedelta(minutes=10)
 CLAIM_LONGEST = timedelta(seconds=120)
 DELIVER_AFTER = timedelta(minutes=2)
-RESUME_MARGIN = timedelta(days=1)
-"""Mail may stand in a folder a while after it was received; what is known already is skipped."""
 NEVER_BEFORE = timedelta(days=393)
 """
 How long ago mail may have been received for a resync or a sweep to take it: a week less than receipts are kept.
@@ -116,13 +114,6 @@ class Job:
         resync = self.run.resync or bool(self.run.cursor)
         self.run = replace(self.run, cursor="", walk="", light=light, resync=resync)
         self.recheck, self.page_size = True, 0
-
-    def resume(self) -> None:
-        """Walk the folder anew, as one that was stopped does, but only from shortly before its last success."""
-        if self.run.last_success_at:
-            known, last = since_of(self.connection, self.run), from_text(self.run.last_success_at) - RESUME_MARGIN
-            self.run = replace(self.run, since=to_text(max(known, last) if known else last))
-        self.restart()
 
     def wait_for(self, moment: datetime) -> None:
         """Note that work of this connection stands at *moment*."""

@@ -4,13 +4,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.errors import Fault
+from shared.errors import Fault, Unreachable
 from shared.fetch.bisect import bisected, bisects, fails_as_a_whole
 from shared.fetch.job import Job
 from shared.fetch.positions import Position
 from shared.ports import DeltaPage, GraphMailbox, GraphReading, Listed, Window
 
 log = logging.getLogger("mailgrant.fetch")
+
+MOST_EMPTY = 20
+"""So many empty pages in a row are followed: Graph may give them, and only a page without a link is the last."""
 
 MOST_HOLES = 8
 """So many messages in a row may fail even by their id before it is taken for an outage."""
@@ -76,7 +79,14 @@ class Listing:
     def _get(self, job: Job, mailbox: GraphMailbox, window: Window, size: int, *, light: bool = False) -> DeltaPage:
         job.keep_turn()
         with job.turn.permits.take():
-            return self._graph.list_page(mailbox, window, size, light=light)
+            page = self._graph.list_page(mailbox, window, size, light=light)
+        for _ in range(MOST_EMPTY):
+            if page.messages or not page.next_link:
+                return page
+            job.keep_turn()
+            with job.turn.permits.take():
+                page = self._graph.next_page(mailbox, page.next_link, size)
+        raise Unreachable("Graph gave nothing but empty pages. They are asked for again by themselves.")
 
 
 def _part(position: Position, page: DeltaPage, *, light: bool = False, holes: int = 0) -> Part:

@@ -113,7 +113,8 @@ class Pager:
         job.listed.update({hash_of(message.id): message.received_at for message in part.messages})
         messages = [message for message in part.messages if hash_of(message.id) not in known]
         if part.ends:
-            return Step(messages, cursor=rest_of(max(first, begins), job.listed).text, light=part.light, known=True)
+            rest = rest_of(first, begins, job.listed, job.now())
+            return Step(messages, cursor=rest.text, light=part.light, known=True)
         return Step(messages, walk=part.position.text, light=part.light, known=True)
 
 

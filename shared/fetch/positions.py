@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.times import from_text, to_text
@@ -52,13 +52,16 @@ def wire_time(moment: datetime) -> str:
     return to_text(moment.replace(microsecond=0)).replace(".000Z", "Z")
 
 
-def rest_of(first: Position, listed: Mapping[str, str]) -> Position:
+def rest_of(first: Position, walked: Position, listed: Mapping[str, str], now: datetime) -> Position:
     """
-    Return where the next fetch begins after a listing from *first* came to its end.
+    Return where the next fetch begins after a listing from *first*, of late from *walked*, came to its end.
 
-    *listed* maps the hash of each message that it showed to the time at which that was received.
+    *listed* maps the hash of each message that it showed to the time at which that was received. That may lie in the
+    future, as imported mail's does; the next fetch begins before *now* all the same.
     """
-    latest = max(listed.values(), default="")
+    newest = wire_time(now)
+    first = replace(max(first, walked), at=max(first.at, min(walked.at, _earlier(newest))))
+    latest = min(max(listed.values(), default=""), newest)
     begins = _earlier(latest) if latest else first.at
     if begins <= first.at:
         known = (*first.known, *(key for key in listed if key not in first.known))

@@ -126,7 +126,7 @@ class Fetch:
         while True:
             following = None
             if current is not None:
-                self._work(view, current)
+                view = self._work(view, current)
                 done.add(current.connection.id)
                 following = None if turn.box.wanted_send else self._claims.following(view, turn, done)
             if self._finish(current, turn, release=following is None).done:
@@ -149,8 +149,12 @@ class Fetch:
             self._wakeups.put(QUEUES[FETCH], wakeup_of(job.run).to_body())
         return released
 
-    def _work(self, view: View, job: Job) -> None:
-        """Fetch for one connection; afterwards *job.run* is what its record is to say."""
+    def _work(self, view: View, job: Job) -> View:
+        """
+        Fetch for one connection; afterwards *job.run* is what its record is to say.
+
+        Returns the view with the pause that Graph has asked for meanwhile: it holds for the whole mailbox.
+        """
         until = view.paused_until()
         try:
             fault = self._tokens.standing(job.connection.grant_id)
@@ -160,14 +164,17 @@ class Fetch:
                 job.run = outcome.paused(job.run, until)
             else:
                 mailbox = self._tokens.graph_mailbox(job.connection.grant_id, job.connection.mailbox)
-                if job.run.stopped:
-                    job.resume()
+                if job.run.stopped:  # its links may be dead; receipts tell what is known, whenever it was received
+                    job.restart()
                 self._walk(job, mailbox)
                 self._succeed(job)
         except NotFound:
             job.run = outcome.waiting(job.run, job.now())
         except Fault as fault:
             self._fail(job, fault)
+            if outcome.asks_to_pause(fault) and job.run.next_at:
+                return replace(view, box=replace(view.box, paused_until=job.run.next_at))
+        return view
 
     def _walk(self, job: Job, mailbox: GraphMailbox) -> None:
         ends = self._turns.monotonic() + self._limits.seconds

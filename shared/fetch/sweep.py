@@ -15,6 +15,7 @@ from shared.errors import CredentialFault, Fault, GrantFault, Throttled
 from shared.fetch.after import AfterFetch
 from shared.fetch.job import Job, scope_of
 from shared.fetch.listing import Listing, Part
+from shared.fetch.outcome import asks_to_pause
 from shared.fetch.pages import PageStore
 from shared.fetch.positions import Position, is_position, position_of, wire_time
 from shared.ports import GraphMailbox
@@ -58,6 +59,10 @@ class Sweep:
         except (Throttled, CredentialFault, GrantFault):
             raise
         except Fault as fault:
+            if asks_to_pause(fault):
+                raise
+            # What it stored has receipts, and maybe nothing was done with it in the mailbox: the next fetch looks.
+            job.wait_for(now + timedelta(minutes=job.connection.interval_minutes))
             log.warning("fetch.sweep_failed connection_id=%s code=%s", job.connection.id, fault.code.value)
 
     def _portion(self, job: Job, mailbox: GraphMailbox) -> None:

@@ -14,6 +14,8 @@ def tell(job: Job) -> None:
     run = job.run
     if run.stopped == run.alarmed:
         return
+    if not run.stopped and job.trouble is not None:  # a person asked for another try, which failed
+        return
     fault = run.fault
     data: dict[str, object] = {"connection_id": run.connection_id}
     if run.stopped:

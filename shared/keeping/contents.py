@@ -37,6 +37,7 @@ HELD = "wk"
 """The kind of work row that has the content of an undelivered mail looked at again."""
 WARNED = timedelta(days=7)
 PAGE = 90
+TRIES = 3
 _CONTENT = frozenset({ReceiptStatus.STORED, ReceiptStatus.RETRYING, ReceiptStatus.DELIVERED, ReceiptStatus.FAILED})
 
 
@@ -65,13 +66,17 @@ class Contents:
     def sweep(self, record: Keeping) -> Keeping:
         """Remove blobs of which no receipt tells, left by runs that died, once their day is a day past."""
         for day in days_after(record.swept_day, self.round.now - 2 * DAY):
-            for path, receipt in self._blobs_of(day):
+            for path in self._paths_of(day):
+                if path <= record.sweep_cursor:
+                    continue
                 if not self.round.go_on():
                     return record
+                receipt = self._named_in(path)
                 if receipt is None or path not in paths_of(receipt):
                     self.round.blobs.received.delete(path)
                     log.info("keeping.swept connection_id=%s", self.round.connection.id)
-            record = replace(record, swept_day=day)
+                record = replace(record, sweep_cursor=path)
+            record = replace(record, swept_day=day, sweep_cursor="")
         return record
 
     def forget(self) -> None:
@@ -84,7 +89,8 @@ class Contents:
             for row in rows:
                 receipt = self._receipt(row.key.rpartition("|")[2])
                 keys = rows_of(receipt[0]) if receipt else []
-                groups.append([Delete(key, ANY) for key in {*keys, row.key}])
+                # Each for itself, lest one that is missing keeps the others; what leads here goes last.
+                groups += [[Delete(key, ANY)] for key in (*(key for key in keys if key != row.key), row.key)]
             self._commit(groups)
 
     def _listed(self, day: str, cursor: str) -> Iterator[str]:
@@ -94,45 +100,57 @@ class Contents:
         while rows := self.round.tables.receipts.read(self.round.connection.id, first, last, PAGE).rows:
             found = [self._receipt(row.key.rpartition("|")[2]) for row in rows]
             known = [item for item in found if item is not None and _blob_day(item[0]) <= day]
-            held = [item[0] for item in known if item[0].hash in self._undelivered()]
-            self._expired([item for item in known if item[0].hash not in self._undelivered()])
-            self._hold(held)
+            self._expired([item for item in known if not self._waits(item[0])])
+            self._hold([item[0] for item in known if self._waits(item[0])])
             first = f"{rows[-1].key}-"
             yield rows[-1].key
 
     def _emptied(self, day: str) -> bool:
         """Remove what else lies in the folder of *day*: mail fetched late, and blobs of which no receipt tells."""
-        for path, receipt in self._blobs_of(day):
+        held = {work.hash for work, _ in self._held()}
+        for path in self._paths_of(day):
+            if _hash_in(path) in held:
+                continue
             if not self.round.go_on():
                 return False
-            if receipt is None or receipt.blob != path:
+            receipt = self._named_in(path)
+            if receipt is None or path not in paths_of(receipt):
                 self.round.blobs.received.delete(path)
-            elif receipt.hash in self._undelivered():
+            elif self._waits(receipt):
                 self._hold([receipt])
             else:
                 self._expired([item for item in [self._receipt(receipt.hash)] if item is not None])
         return True
 
-    def _blobs_of(self, day: str) -> Iterator[tuple[str, Receipt | None]]:
-        """Yield the paths of a day's folder, each with the receipt of its message."""
+    def _paths_of(self, day: str) -> Iterator[str]:
+        """Yield the paths of a day's folder, in their order."""
         connection = self.round.connection
-        for path in self.round.blobs.received.names(f"{connection.grant_id}/{connection.id}/{day}/"):
-            found = self._receipt(path.split("/")[3])
-            yield path, found[0] if found else None
+        return self.round.blobs.received.names(f"{connection.grant_id}/{connection.id}/{day}/")
+
+    def _named_in(self, path: str) -> Receipt | None:
+        """Return the receipt of the message to which a path belongs."""
+        found = self._receipt(_hash_in(path))
+        return found[0] if found else None
 
     def _expired(self, found: Iterable[tuple[Receipt, str]], ended: Sequence[str] = ()) -> None:
         """Remove content first and what names it after, so that nobody who dies between leaves a nameless blob."""
-        groups: list[Sequence[Operation]] = []
-        for receipt, etag in found:
-            for path in paths_of(receipt):
-                self.round.blobs.received.delete(path)
-            ends = receipt.status in _CONTENT and receipt.blob
-            after = bare(receipt, ReceiptStatus.EXPIRED if ends else receipt.status)
-            if after != receipt:
-                groups.append([*change(receipt, after, etag), *(Delete(key, ANY) for key in ended)])
-            elif ended:
-                groups.append([Delete(key, ANY) for key in ended])
-        self._commit(groups)
+        left = list(found)
+        for _ in range(TRIES):
+            groups: list[Sequence[Operation]] = []
+            for receipt, etag in left:
+                for path in paths_of(receipt):
+                    self.round.blobs.received.delete(path)
+                ends = receipt.status in _CONTENT and receipt.blob
+                after = bare(receipt, ReceiptStatus.EXPIRED if ends else receipt.status)
+                if after != receipt:
+                    groups.append([*change(receipt, after, etag), *(Delete(key, ANY) for key in ended)])
+                elif ended:
+                    groups.append([Delete(key, ANY) for key in ended])
+            changed = self._commit(groups)
+            again = [self._receipt(item[0].hash) for item in left if receipt_key(item[0].hash) in changed]
+            left = [item for item in again if item is not None]
+            if not left:
+                return
 
     def _hold(self, receipts: Sequence[Receipt]) -> None:
         """Keep the content of undelivered mail for a week, and tell of it in the same transaction."""
@@ -155,15 +173,22 @@ class Contents:
         for work, row in self._held():
             if not self.round.go_on():
                 return
-            found, undelivered = self._receipt(work.hash), self._undelivered().get(work.hash, [])
+            undelivered = self._undelivered().get(work.hash, [])
+            if undelivered and work.at > self.round.now:
+                continue
+            found = self._receipt(work.hash)
             if found is None:
                 self._commit([[Delete(row.key, ANY)]])
-            elif not undelivered or work.at <= self.round.now:
+            elif not self._waits(found[0]) or work.at <= self.round.now:
                 self._expired([found], [row.key, *undelivered])
 
     def _held(self) -> list[tuple[Work, Row]]:
         rows = self.round.tables.receipts.read(self.round.connection.id, *work_range(HELD, None)).rows
         return [(Work.from_row(row.key, row.values), row) for row in rows]
+
+    def _waits(self, receipt: Receipt) -> bool:
+        """Tell whether the content is still to be delivered, or by a person since its destination refused it."""
+        return receipt.hash in self._undelivered() or receipt.status is ReceiptStatus.FAILED
 
     def _undelivered(self) -> dict[str, list[str]]:
         """Return the keys of open deliver work by message."""
@@ -177,8 +202,9 @@ class Contents:
         row = self.round.tables.receipts.get(self.round.connection.id, receipt_key(message_hash))
         return (read_receipt(row.values), row.etag) if row else None
 
-    def _commit(self, groups: Iterable[Sequence[Operation]]) -> None:
-        """Commit groups, each whole; one whose rows somebody changed meanwhile is left to the next run."""
+    def _commit(self, groups: Iterable[Sequence[Operation]]) -> set[str]:
+        """Commit groups, each whole, without those whose rows changed meanwhile; return which rows did."""
+        changed: set[str] = set()
         for part in packed(groups):
             left = part
             while left:
@@ -188,9 +214,16 @@ class Contents:
                     )
                 except (RowMissing, RowChanged) as error:
                     key = error.key
+                    changed |= {key} if isinstance(error, RowChanged) else set()
                     left = [group for group in left if key not in [operation.key for operation in group]]
                 else:
                     break
+        return changed
+
+
+def _hash_in(path: str) -> str:
+    """Return the hash of the message to which a path belongs."""
+    return path.split("/")[3]
 
 
 def _blob_day(receipt: Receipt) -> str:

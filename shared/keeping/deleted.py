@@ -20,7 +20,7 @@ from shared.times import from_text
 TOMBSTONE = timedelta(days=30)
 BUSY = timedelta(seconds=30)
 PAGE = 100
-_ENTRY = {"subject": "", "to": "[]", "cc": "[]", "bcc": "[]", "metadata": "{}", "payload": ""}
+_ENTRY = {"subject": "", "to": "[]", "cc": "[]", "bcc": "[]", "metadata": "{}", "payload": "", "bounces": "[]"}
 _FIRST, _LAST = "-", "~"
 
 

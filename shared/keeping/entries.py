@@ -9,6 +9,7 @@ from shared.identifiers import new_ulid
 from shared.keep_rows import Keeping
 from shared.keeping.rounds import DAY, RECEIPT_DAYS, Round, days_after
 from shared.outbox.rows import (
+    ACTIVE_LAST,
     ENTRY_FIRST,
     ENTRY_LAST,
     VIEWED,
@@ -27,7 +28,7 @@ from shared.times import from_text, to_text
 
 UNUSED = timedelta(hours=24)
 PAGE = 100
-_PERSONAL = {"subject": "", "to": "[]", "cc": "[]", "bcc": "[]", "metadata": "{}", "payload": ""}
+_PERSONAL = {"subject": "", "to": "[]", "cc": "[]", "bcc": "[]", "metadata": "{}", "payload": "", "bounces": "[]"}
 _TIME = 10  # how many characters of a ULID tell its time
 
 
@@ -116,11 +117,11 @@ class Outgoing:
 
     def _limit(self, moment: datetime) -> datetime:
         """Return *moment*, or a time before the oldest mail that is not finished."""
-        rows = self.round.tables.outbox.read(self.round.connection.id, WORK_FIRST, WORK_LAST, 1).rows
-        if not rows:
-            return moment
-        created = from_text(str(rows[0].values.get("created_at") or to_text(moment)))
-        return min(moment, created - timedelta(seconds=1))
+        table, partition = self.round.tables.outbox, self.round.connection.id
+        ranges = ((WORK_FIRST, ACTIVE_LAST), (ACTIVE_LAST, WORK_LAST))  # each in the order of acceptance
+        oldest = [row for first, last in ranges for row in table.read(partition, first, last, 1).rows]
+        created = [from_text(str(row.values.get("created_at") or to_text(moment))) for row in oldest]
+        return min([moment, *(at - timedelta(seconds=1) for at in created)])
 
     def _read(self, first: str, last: str) -> list[Row]:
         return self.round.tables.outbox.read(self.round.connection.id, first, last, PAGE).rows

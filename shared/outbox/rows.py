@@ -3,14 +3,24 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.errors import RecordedFault
 from shared.identifiers import new_ulid, split_entry_id
 from shared.outbox.work import Bounce, Move, Phase, Status, Work
+from shared.times import from_text, to_key
 
 WORK_FIRST, WORK_LAST = "w|", "w~"
+"""The range of all progress rows; those of mails for much later stand at its end, and have rows by time beside."""
+
+ACTIVE_LAST = "w|~"
+"""The end of the progress rows that every drain reads."""
+
+TIMED_FIRST, TIMED_LAST = "t|", "t~"
+FAR = timedelta(minutes=10)
+"""A mail that is accepted longer than this before it is to be sent is no drain's business until then."""
+
 ENTRY_FIRST, ENTRY_LAST = "m|", "m~"
 TRACK_FIRST, TRACK_LAST = "a|", "a~"
 GATE_KEY = "c|open"
@@ -215,6 +225,21 @@ def work_key(entry_id: str) -> str:
 def track_key(entry_id: str) -> str:
     """Return the key of the row by which a finished mail is followed for a while; oldest sorts first."""
     return f"{TRACK_FIRST}{ulid_of(entry_id)}"
+
+
+def far(work: Work) -> bool:
+    """Tell whether the progress row of a mail that was just accepted stands aside until it is to be sent."""
+    return bool(work.not_before) and from_text(work.not_before) > from_text(work.created_at) + FAR
+
+
+def later_key(entry_id: str) -> str:
+    """Return the key of the progress row of a mail for much later; oldest sorts first."""
+    return f"{ACTIVE_LAST}{ulid_of(entry_id)}"
+
+
+def timed_key(work: Work) -> str:
+    """Return the key of the row by which a mail for much later is found when its time comes; earliest sorts first."""
+    return f"{TIMED_FIRST}{to_key(from_text(work.not_before))}|{ulid_of(work.id)}"
 
 
 def view_key(status: Status, entry_id: str) -> str:

@@ -8,6 +8,7 @@ contract suite that its fake and its real form both pass.
 from collections.abc import Callable
 from datetime import datetime
 
+from shared.ports.front import Front
 from shared.ports.graph import (
     Attachment,
     DeltaPage,
@@ -23,7 +24,7 @@ from shared.ports.graph import (
     Placed,
     Window,
 )
-from shared.ports.graph_sent import GraphSent, Marked, Report
+from shared.ports.graph_sent import REPORTS_LISTED, GraphSent, Marked, Report
 from shared.ports.microsoft import AccessToken, Entra, SignedIn, SignIn, Vault
 from shared.ports.storage import (
     ANY,
@@ -49,6 +50,7 @@ Clock = Callable[[], datetime]
 
 __all__ = [
     "ANY",
+    "REPORTS_LISTED",
     "AccessToken",
     "Answer",
     "Attachment",
@@ -61,6 +63,7 @@ __all__ = [
     "Entra",
     "Folder",
     "Found",
+    "Front",
     "GraphDirectory",
     "GraphMailbox",
     "GraphReading",

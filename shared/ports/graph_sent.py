@@ -5,6 +5,8 @@ from typing import Protocol
 
 from shared.ports.graph import Found, GraphMailbox
 
+REPORTS_LISTED = 250
+
 
 @dataclass(frozen=True, slots=True)
 class Marked:
@@ -35,7 +37,7 @@ class GraphSent(Protocol):
         """
 
     def reports(self, mailbox: GraphMailbox, since: str) -> list[Report]:
-        """List reports of failed delivery received from *since* on in the whole mailbox, oldest first, 50 at most."""
+        """List reports of failed delivery received from *since* on in the whole mailbox, oldest first, `REPORTS_LISTED` at most."""
 
     def report_content(self, mailbox: GraphMailbox, message_id: str) -> bytes:
         """Return the beginning of a report's MIME, 512 KiB at most; raises `ItemFault` where it is gone."""

@@ -50,7 +50,8 @@ class Submission:
     """
     A checked request: the mail, when to send it (None: now), the caller's key ('' for none), its body's hash.
 
-    *hook_id* names the hook that rendered it, *resend_of* the entry that a person wants to send again.
+    *hook_id* names the hook that rendered it, *resend_of* the entry that a person wants to send again. Without
+    *save_copy* its copy is removed from Sent Items once it is confirmed.
     """
 
     mail: Outgoing
@@ -60,6 +61,7 @@ class Submission:
     body_hash: str = ""
     hook_id: str = ""
     resend_of: str = ""
+    save_copy: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class Accept:
         for _ in range(_COUNTING_TRIES):
             found = self._counted(entry, submission, now)
             work = moves.accept(entry.id, entry.payload, now, submission.send_at)
+            work = replace(work, discard_copy=not submission.save_copy)
             work = work if found.fault is None else moves.hold_back(work, found.fault, now)
             try:
                 return self._stored(entry, work, submission, found.operations, now)
@@ -259,4 +262,5 @@ def _entry(
         metadata=submission.metadata,
         hook_id=submission.hook_id,
         resend_of=submission.resend_of,
+        save_to_sent_items=submission.save_copy,
     )

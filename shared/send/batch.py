@@ -20,12 +20,13 @@ from shared.errors import (
     Throttled,
     Unreachable,
 )
-from shared.outbox.rows import WORK_FIRST, WORK_LAST
+from shared.outbox.rows import ACTIVE_LAST, WORK_FIRST
 from shared.outbox.work import OPEN, Phase, Status
 from shared.ports import GraphMailbox, Row
 from shared.send.claim import Result
 from shared.send.late import Patience
 from shared.send.pace import LaterError, Pace
+from shared.send.scheduled import bring_forward
 from shared.send.sender import MAILBOX_WIDE, Pause, Sender
 from shared.send.storing import Held, RaceLost, Writer
 from shared.times import from_text, to_text
@@ -84,6 +85,8 @@ class Batch:
 
     def run(self) -> Result:
         """Work on all that is due; raises `TurnLost` where another holds the mailbox now."""
+        if (upcoming := bring_forward(self.writer, self.now() + EARLY)) is not None:
+            self._due(upcoming)
         with ThreadPoolExecutor(THREADS, "send") as pool:
             for page in self._pages():
                 self._page(pool, page)
@@ -106,7 +109,7 @@ class Batch:
     def _pages(self) -> Iterator[list[Held]]:
         first = WORK_FIRST
         while True:
-            rows = self.writer.table.read(self.writer.partition, first, WORK_LAST, PAGE).rows
+            rows = self.writer.table.read(self.writer.partition, first, ACTIVE_LAST, PAGE).rows
             yield [held for row in rows if (held := _readable(row)) is not None]
             if len(rows) < PAGE:
                 return
@@ -219,7 +222,7 @@ class Batch:
         """Move accepted mails out of the way, in batches, once there are *least* of them."""
         while len(self._done) >= max(least, 1):
             with self._lock:
-                batch, self._done = self._done[:self.writer.at_once], self._done[self.writer.at_once:]
+                batch, self._done = self._done[: self.writer.at_once], self._done[self.writer.at_once :]
             self._finished = True
             if self.writer.finish(batch):
                 self._due(self.now() + AFTER_STORAGE)

@@ -1,7 +1,7 @@
 """What became of accepted mail: its copy in Sent Items makes it sent, a report of failure makes it bounced."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from shared.identifiers import short_hash, split_entry_id
 from shared.outbox import moves
 from shared.outbox.rows import WORK_FIRST, WORK_LAST
 from shared.outbox.work import Status, Work
-from shared.ports import GraphMailbox, GraphSent, Marked, Report
+from shared.ports import REPORTS_LISTED, GraphMailbox, GraphSent, Marked, Report
 from shared.send.guard import Guard
 from shared.send.storing import Held, RaceLost, Writer
 from shared.times import from_text, to_text
@@ -24,7 +24,7 @@ SLACK = timedelta(minutes=15)
 """How much earlier than its attempt a copy may say that it was received, clocks and drafts considered."""
 OVERLAP = timedelta(minutes=10)
 """Reports may become visible a little after younger ones."""
-MOST_SEEN = 100
+MOST_SEEN = 400
 MOST_REPORTS = 20
 _UNSURE = frozenset({Status.ACCEPTED, Status.OUTCOME_UNKNOWN, Status.BOUNCED})
 
@@ -67,7 +67,7 @@ class Confirming:
             try:
                 self._copies(kept, followed)
                 cares = self._reports(kept, every, cares)
-                self._discard(kept)
+                self._discard([kept[key] for key, found in followed.items() if any(_unwanted(one) for one in found)])
             except Fault as fault:
                 log.info("send.not_confirmed code=%s", fault.code.value)
                 self.failed(fault)
@@ -122,11 +122,13 @@ class Confirming:
         self, kept: Mapping[str, Kept], every: list[Followed], cares: dict[str, Aftercare]
     ) -> dict[str, Aftercare]:
         """Read reports that were not read before; return what is noted of them, the same for all connections."""
-        noted = min((care for key, care in cares.items()), key=lambda care: care.reports_upto)
+        noted = min(cares.values(), key=lambda care: care.reports_upto)
         oldest = min(from_text(one.work.attempt_at or one.work.created_at) for one in every) - SLACK
         since = max(oldest, from_text(noted.reports_upto) - OVERLAP) if noted.reports_upto else oldest
         listed = self.guard.call(lambda: self.graph.reports(self.mailbox, to_text(since)))
-        fresh = [report for report in listed if _mark(report) not in noted.reports_seen][:MOST_REPORTS]
+        fresh = _fresh(listed, noted)
+        if not fresh and len(listed) >= REPORTS_LISTED and noted.reports_upto:  # a storm of them fills the overlap
+            fresh = _fresh(self.guard.call(lambda: self.graph.reports(self.mailbox, noted.reports_upto)), noted)
         for report in fresh:
             self._read(kept, every, report)
         if not fresh:
@@ -151,22 +153,23 @@ class Confirming:
             if one is not None and one.following.learn(entry_id, lambda work: bounce(work, reported, now)):
                 log.info("send.bounced entry_id=%s recipients=%d", entry_id, len(reported.bounces))
 
-    def _discard(self, kept: Mapping[str, Kept]) -> None:
+    def _discard(self, kept: Sequence[Kept]) -> None:
         """Remove confirmed copies that nobody wants; only what still bears the confirmed mail's Message-ID."""
-        for one in kept.values():
+        for one in kept:
             for item in one.following.all():
                 work = item.work
-                if not (work.discard_copy and work.confirmed_at and work.copy_id):
-                    continue
-                self._remove_copy(work)
-                one.following.write([(item, moves.copy_removed(work, self.now()))])
-                log.info("send.copy_removed entry_id=%s", work.id)
+                if work.copy_id and self._removed_copy(work):
+                    one.following.write([(item, moves.copy_removed(work, self.now()))])
+                    log.info("send.copy_removed entry_id=%s", work.id)
 
-    def _remove_copy(self, work: Work) -> None:
+    def _removed_copy(self, work: Work) -> bool:
         copy = self.guard.call(lambda: self.graph.get(self.mailbox, work.copy_id))
-        if copy is None or copy.is_draft or copy.internet_message_id != work.internet_message_id:
-            return
+        if copy is None:
+            return True
+        if copy.is_draft or copy.internet_message_id != work.internet_message_id:
+            return False
         self.guard.call(lambda: self.graph.remove(self.mailbox, work.copy_id))
+        return True
 
 
 class _Copies:
@@ -188,8 +191,16 @@ class _Copies:
         return {marker for marker, split in parts.items() if split is not None and split[0] == connection_id}
 
 
+def _unwanted(one: Followed) -> bool:
+    return one.work.discard_copy and not one.work.copy_removed_at
+
+
 def _unsure(work: Work) -> bool:
     return work.status in _UNSURE and not work.confirmed_at
+
+
+def _fresh(listed: Sequence[Report], noted: Aftercare) -> list[Report]:
+    return [report for report in listed if _mark(report) not in noted.reports_seen][:MOST_REPORTS]
 
 
 def _mark(report: Report) -> str:

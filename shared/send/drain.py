@@ -8,12 +8,15 @@ from typing import Protocol
 
 from shared.connections import Connection, Direction, Run
 from shared.errors import StorageError, StorageUnavailable, Throttled
+from shared.notices import soon
 from shared.outbox.rows import WORK_FIRST, WORK_LAST
-from shared.outbox.work import Periods
-from shared.ports import BlobStore, GraphMailbox, GraphSending, Table, Wakeups
+from shared.outbox.work import Periods, Work
+from shared.ports import BlobStore, GraphMailbox, GraphSending, GraphSent, Table, Wakeups
+from shared.record_notices import sent_by_others
 from shared.run_log import RunLine, note
-from shared.schedule import FETCH, QUEUES, SEND, Wakeup
+from shared.schedule import FETCH, NOTICE, QUEUES, SEND, Wakeup
 from shared.send.batch import Batch, wait_of
+from shared.send.care import Care, usable
 from shared.send.claim import Claim, ConnectionGone, Result, claim, drop_due, extend, fire_after_lease, release
 from shared.send.drafting import Drafting
 from shared.send.guard import Guard
@@ -24,6 +27,7 @@ from shared.send.sender import Sender
 from shared.send.storing import Writer
 from shared.times import from_text
 from shared.turns import TurnLost, Turns, View
+from shared.waking import wake
 
 log = logging.getLogger("mailgrant.send")
 
@@ -45,7 +49,8 @@ class Drain:
     """
     The send worker. *run_seconds* bounds one run; what is left then gets its own wake-up.
 
-    In *runs* each run that sent something leaves a row per connection.
+    In *runs* each run that sent something leaves a row per connection. By *sent* it learns what became of accepted mail,
+    first after *confirm*.
     """
 
     turns: Turns
@@ -57,6 +62,8 @@ class Drain:
     periods: Periods
     run_seconds: float = 240.0
     runs: Table | None = None
+    sent: GraphSent | None = None
+    confirm: timedelta = timedelta(seconds=60)
 
     def run(self, wakeup: Wakeup) -> None:
         """
@@ -100,10 +107,14 @@ class _Run:
     _started: datetime = field(init=False)
     _read_at: float = field(init=False)
     _guard: Guard = field(init=False)
+    _care: Care = field(init=False)
 
     def __post_init__(self) -> None:
         self._started, self._read_at = self.claimed.view.storage_time, self.claimed.view.read_at
         self._guard = Guard(self.claimed.turn)
+        died = any(run.claim for run in self.claimed.view.runs.values() if self._sends(run))
+        parts = (self.drain.sent, self._guard, self.drain.confirm, self.now, self._writer, self._alarm, self._pause)
+        self._care = Care(*parts, died)
 
     def now(self) -> datetime:
         """Return storage's time, as far as its last answer and our own ticking tell."""
@@ -113,8 +124,9 @@ class _Run:
         turn = self.claimed.turn
         turn.scan_begins()
         results = self._scan({})
+        self._tend_sent(results)
         while True:
-            released, wakeups = release(self.claimed, results, self.now())
+            released, wakeups = release(self.claimed, self._cared(results), self.now())
             if released.done:
                 break
             if not self.stopping:
@@ -142,7 +154,38 @@ class _Run:
                 worked, accepted = known.worked or result.worked, known.accepted + result.accepted
                 result = replace(result, worked=worked, accepted=accepted)
             results[connection.id] = result
+            self._care.drained(connection, self.claimed.view.runs.get(connection.id, Run(connection.id)), result)
         return results
+
+    def _tend_sent(self, results: dict[str, Result]) -> None:
+        """Learn what became of mail that was accepted, where that is due and nobody waits."""
+        clear = [one for one in self.claimed.outgoing() if one.id in results and results[one.id].fault is None]
+        if not self.stopping:
+            self._care.tend([one for one in clear if self._usable(one.id)], lambda one: _Right(self, one)())
+
+    def _cared(self, results: dict[str, Result]) -> dict[str, Result]:
+        return {key: self._care.result(key, one, usable=self._usable(key)) for key, one in results.items()}
+
+    def _usable(self, connection_id: str) -> bool:
+        return usable(self.claimed.view.connections, self.claimed.view.runs, connection_id)
+
+    def _sends(self, run: Run) -> bool:
+        connection = self.claimed.view.connections.get(run.connection_id)
+        return connection is not None and connection.direction == Direction.OUTGOING
+
+    def _writer(self, connection: Connection) -> Writer:
+        return Writer(self.drain.outbox, connection.id)
+
+    def _alarm(self, connection: Connection, work: Work) -> None:
+        """Tell that a mail lies in Sent Items that nobody of ours has sent."""
+        notice = sent_by_others(connection.id, work.id, self.now())
+        table, shard = self.drain.turns.table, connection.shard
+        table.commit(shard, [notice.in_box(connection.id), soon(connection.id, self.now())])
+        wake(self.drain.wakeups, Wakeup(NOTICE, connection.id))
+
+    def _pause(self, fault: Throttled) -> None:
+        with suppress(StorageError):  # the connection itself waits in any case
+            self.drain.turns.pause(self.claimed.turn.box_hash, self.now() + wait_of(fault, 1))
 
     def _waits(self, connection: Connection) -> bool:
         """Tell whether a connection beside the woken one has a back-off of its own to wait for."""
@@ -156,7 +199,7 @@ class _Run:
             return Result(self.now())
         view, drain = self.claimed.view, self.drain
         run = view.runs.get(connection.id, Run(connection.id))
-        writer = Writer(drain.outbox, connection.id)
+        writer = self._writer(connection)
         patience = Patience(writer, connection.hold_hours)
         pace = Pace(self.claimed.turn, connection.send_rate, self.now)
         batch = Batch(

@@ -41,7 +41,12 @@ class Resending:
         # Its uploads were found and joined when it was first accepted; the payload names the blobs.
         mail = mail.with_files(tuple(replace(file, upload_id="") if file.blob else file for file in mail.files))
         again = Submission(
-            mail, metadata=entry.metadata, key=f"resend:{key}" if key else "", body_hash=entry.id, resend_of=entry.id
+            mail,
+            metadata=entry.metadata,
+            key=f"resend:{key}" if key else "",
+            body_hash=entry.id,
+            resend_of=entry.id,
+            save_copy=entry.save_to_sent_items,
         )
         return self.accept.accept(connection, again)
 

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from shared.errors import RowChanged, RowMissing, StorageUnavailable
 from shared.identifiers import split_entry_id
 from shared.outbox.rows import (
+    ACTIVE_LAST,
     GATE_KEY,
     VIEWED,
     Entry,
     KeyUse,
     Outcome,
     entry_key,
+    far,
     key_key,
+    later_key,
     outcome_of,
+    timed_key,
     track_key,
     tracked,
     view_key,
@@ -24,7 +28,6 @@ from shared.outbox.work import OPEN, Status, Work
 from shared.ports import ANY, Delete, Insert, Operation, Row, Table, Update, Upsert
 from shared.rows import decode, encode
 
-
 TRANSACTION = 100
 
 
@@ -34,15 +37,21 @@ class RaceLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A progress row as read: the state, and the etag that fences the next write."""
+    """A progress row as read: the state, the etag that fences the next write, and the row's key where it is unusual."""
 
     work: Work
     etag: str
+    apart: str = ""
 
     @classmethod
     def of(cls, row: Row) -> "Held":
         """Return the state that a row holds; raises ValueError where it holds none."""
-        return cls(decode(Work, row.values), row.etag)
+        return cls(decode(Work, row.values), row.etag, row.key if row.key.startswith(ACTIVE_LAST) else "")
+
+    @property
+    def key(self) -> str:
+        """The key of the progress row."""
+        return self.apart or work_key(self.work.id)
 
 
 def opening(entry: Entry, work: Work, body_hash: str) -> list[Operation]:
@@ -52,7 +61,7 @@ def opening(entry: Entry, work: Work, body_hash: str) -> list[Operation]:
     A mail that is held back has its outcome at once, and no progress row.
     """
     if work.status in OPEN:
-        rows: list[Operation] = [Insert(entry_key(entry.id), encode(entry)), Insert(work_key(entry.id), encode(work))]
+        rows: list[Operation] = [Insert(entry_key(entry.id), encode(entry)), *_progress(work)]
     else:
         rows = [
             Insert(entry_key(entry.id), encode(with_progress(entry, work))),
@@ -64,6 +73,13 @@ def opening(entry: Entry, work: Work, body_hash: str) -> list[Operation]:
     return made
 
 
+def _progress(work: Work) -> list[Operation]:
+    """Return the progress row of a new mail: where every drain looks, or with its time apart from them."""
+    if far(work):
+        return [Insert(later_key(work.id), encode(work)), Insert(timed_key(work), encode(work))]
+    return [Insert(work_key(work.id), encode(work))]
+
+
 def finishing(held: Held, *, follow: bool = True) -> list[Operation]:
     """
     Return the operations that move a finished state from its progress row into the entry.
@@ -72,7 +88,9 @@ def finishing(held: Held, *, follow: bool = True) -> list[Operation]:
     """
     work = held.work
     outcome = encode(outcome_of(work))
-    done: list[Operation] = [Update(entry_key(work.id), outcome, ANY), Delete(work_key(work.id), held.etag)]
+    done: list[Operation] = [Update(entry_key(work.id), outcome, ANY), Delete(held.key, held.etag)]
+    if held.apart:
+        done.append(Delete(timed_key(work), ANY))
     if follow and tracked(work):
         done.append(Upsert(track_key(work.id), encode(work)))
     if work.status in VIEWED:
@@ -107,8 +125,8 @@ class Writer:
         another state stands there, `StorageUnavailable` where nobody can tell what was written.
         """
         closes = work.status not in OPEN and work.status != Status.ACCEPTED
-        wanted = Held(work, held.etag)
-        operations = self._finishing(wanted) if closes else [Update(work_key(work.id), encode(work), held.etag)]
+        wanted = Held(work, held.etag, held.apart)
+        operations = self._finishing(wanted) if closes else [Update(held.key, encode(work), held.etag)]
         try:
             done = self.table.commit(self.partition, operations)
         except (RowChanged, RowMissing):
@@ -117,12 +135,14 @@ class Writer:
             if not error.outcome_unknown:
                 raise
             return self._mine(wanted)
-        return Held(work, done.etags[0])
+        return Held(work, done.etags[0], held.apart)
 
     def read(self, entry_id: str) -> Held | None:
         """Return the live state of an entry, or None where it is finished."""
-        row = self.table.get(self.partition, work_key(entry_id))
-        return Held.of(row) if row else None
+        for key in (later_key(entry_id), work_key(entry_id)):  # in this order: a row may go from there to here
+            if (row := self.table.get(self.partition, key)) is not None:
+                return Held.of(row)
+        return None
 
     def finish(self, batch: Sequence[Held]) -> list[Held]:
         """Finish up to `at_once` accepted mails in one transaction, else one by one; return those that are still open."""
@@ -163,7 +183,7 @@ def read_entry(table: Table, entry_id: str) -> Entry | None:
         entry = decode(Entry, row.values)
         if entry.status not in OPEN:
             return entry
-        live = table.get(parts[0], work_key(entry_id))
-        if live is not None:
-            return with_progress(entry, decode(Work, live.values))
+        for key in [*([later_key(entry_id)] if entry.not_before else []), work_key(entry_id)]:
+            if (live := table.get(parts[0], key)) is not None:
+                return with_progress(entry, decode(Work, live.values))
     return None

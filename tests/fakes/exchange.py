@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from shared.codes import Code
 from shared.errors import Fault, ItemFault, Unreachable
-from shared.ports import Attachment, Clock, Found, GraphMailbox
+from shared.ports import REPORTS_LISTED, Attachment, Clock, Found, GraphMailbox, Marked, Report
+from shared.times import from_text, to_text
 
 Result = TypeVar("Result")
 _MARKER = re.compile(rb"^X-Mailgrant-Entry: (\S+)\r$", re.MULTILINE)
@@ -29,6 +30,7 @@ class Item:
     files: tuple[tuple[str, int], ...] = ()
     visible_from: datetime | None = None
     lingers_until: datetime | None = None
+    at: datetime | None = None
 
 
 @dataclass
@@ -40,12 +42,13 @@ class Modes:
     draft_lingers: timedelta = timedelta()
     marker_works: bool = True
     message_id_works: bool = True
+    message_id_rewritten: bool = False
 
 
 @dataclass
 class MemoryExchange:
     """
-    The `GraphSending` port in memory. *copies* counts what recipients got, by entry.
+    The ports `GraphSending` and `GraphSent` in memory. *copies* counts what recipients got, by entry.
 
     *script* is asked before each call, by method, for an error to raise and whether the effect happens all the same;
     *step* is called before and after each effect.
@@ -60,6 +63,7 @@ class MemoryExchange:
     copies: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     mimes: list[bytes] = field(default_factory=list)
+    bounced: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -68,7 +72,7 @@ class MemoryExchange:
         marker, message_id = _first(_MARKER, mime), _first(_MESSAGE_ID, mime)
 
         def make() -> Found:
-            item = Item(f"id-{next(self._ids)}", marker, message_id)
+            item = Item(f"id-{next(self._ids)}", marker, message_id, at=self.clock())
             self.items[item.id] = item
             self.mimes.append(mime)
             return Found(item.id, is_draft=True, internet_message_id=message_id)
@@ -136,6 +140,56 @@ class MemoryExchange:
         """Remove a draft."""
         self._run("delete_draft", lambda: self.items.pop(draft_id, None))
 
+    def sent_copies(self, mailbox: GraphMailbox, since: str) -> list[Marked]:
+        """List Sent Items."""
+        return self._run("sent_copies", lambda: [one for one in self._marked(from_text(since)) if not one.is_draft])
+
+    def reports(self, mailbox: GraphMailbox, since: str) -> list[Report]:
+        """List reports."""
+
+        def find() -> list[Report]:
+            found = [(at, key) for key, (at, _) in self.bounced.items() if at >= from_text(since)]
+            return [Report(key, to_text(at)) for at, key in sorted(found)][:REPORTS_LISTED]
+
+        return self._run("reports", find)
+
+    def report_content(self, mailbox: GraphMailbox, message_id: str) -> bytes:
+        """Return a report."""
+        return self._run("report_content", lambda: self.bounced[message_id][1])
+
+    def old_drafts(self, mailbox: GraphMailbox, before: str) -> list[Marked]:
+        """List marked drafts that are old."""
+
+        def find() -> list[Marked]:
+            old = [key for key, item in self.items.items() if item.at is not None and item.at < from_text(before)]
+            return [one for one in self._marked() if one.is_draft and one.marker and one.id in old]
+
+        return self._run("old_drafts", find)
+
+    def remove(self, mailbox: GraphMailbox, message_id: str) -> None:
+        """Remove a message."""
+        self._run("remove", lambda: self.items.pop(message_id, None))
+
+    def bounce(self, mime: bytes) -> str:
+        """Let a report arrive; return its id."""
+        with self._lock:
+            key = f"report-{next(self._ids)}"
+            self.bounced[key] = (self.clock(), mime)
+            return key
+
+    def _marked(self, since: datetime | None = None) -> list[Marked]:
+        seen = [item for key in list(self.items) if (item := self._visible(key)) is not None]
+        return [
+            Marked(
+                item.id,
+                item.is_draft,
+                item.internet_message_id if self.modes.message_id_works else "",
+                item.marker if self.modes.marker_works else "",
+            )
+            for item in seen
+            if since is None or item.at is None or item.at >= since
+        ]
+
     def drafts(self) -> list[Item]:
         """Return the drafts that are there."""
         return [item for item in self.items.values() if item.is_draft]
@@ -151,7 +205,9 @@ class MemoryExchange:
         late = now + timedelta(seconds=100) if self.modes.copy == "late" else None
         fresh = self.modes.new_id_on_send or bool(self.modes.draft_lingers)
         key = f"id-{next(self._ids)}" if fresh else item.id
-        self.items[key] = replace(item, id=key, is_draft=False, visible_from=late)
+        message_id = f"<{key}@rewritten.example>" if self.modes.message_id_rewritten else item.internet_message_id
+        sent = replace(item, id=key, is_draft=False, visible_from=late, internet_message_id=message_id, at=now)
+        self.items[key] = sent
 
     def _add(self, draft_id: str, name: str, size: int) -> None:
         item = self.items.get(draft_id)

@@ -14,7 +14,7 @@ _WELL_KNOWN = {"inbox": FOLDERS[0], "deleteditems": FOLDERS[1]}
 @dataclass
 class MemoryDirectory:
     """
-    The `GraphDirectory` port; *failures* makes its methods fail, *closed* denies every mailbox.
+    The `GraphDirectory` port; *failures* makes its methods fail, *closed* denies every mailbox, *shut* those of these users.
 
     Asking for a token is part of every call.
     """
@@ -22,6 +22,7 @@ class MemoryDirectory:
     persons: list[Person] = field(default_factory=list)
     failures: Failures = field(default_factory=Failures)
     closed: bool = False
+    shut: set[str] = field(default_factory=set)
     received: list[str] = field(default_factory=list)
 
     def person(self, mailbox: GraphMailbox) -> Person:
@@ -43,7 +44,7 @@ class MemoryDirectory:
     def folder(self, mailbox: GraphMailbox, name_or_id: str) -> Folder:
         """Return the folder of this id, well-known name, or display name."""
         mailbox.token(False)
-        if self.closed:
+        if self.closed or mailbox.user in self.shut:
             raise MailboxFault("Exchange denied the app access to this mailbox.", Code.MAILBOX_ACCESS_DENIED)
         known = _WELL_KNOWN.get(name_or_id.lower())
         found = known or next((folder for folder in FOLDERS if name_or_id in (folder.id, folder.name)), None)

@@ -40,7 +40,7 @@ def admin() -> Administration:
 def caller(admin: Administration) -> Caller:
     """Return the admin routes."""
     use = ConnectionUseCases(
-        admin.creation, admin.changes, admin.lists, admin.connection_tokens, Signing(admin.tables, admin.vault)
+        admin.creation, admin.changes, admin.lists, admin.connection_checks, Signing(admin.tables, admin.vault)
     )
     return Caller(
         credentials_http.blueprint(admin.credentials, admin.checks, admin.links, admin.settings),
@@ -287,7 +287,7 @@ def test_a_connection_is_tested_fetched_and_deleted(caller: Caller, incoming: di
     """200 with every check, 202 for the fetch, 204 and again 204 for the deletion."""
     path = f"connections/{caller.json('POST', 'connections', incoming)['id']}"
 
-    assert [True, True, True] == [check["ok"] for check in caller.json("POST", f"{path}/test", {})["checks"]]
+    assert [True, True, True, True] == [check["ok"] for check in caller.json("POST", f"{path}/test", {})["checks"]]
     assert 202 == caller.call("POST", f"{path}/fetch", {}).status_code
     assert [204, 204] == [caller.call("DELETE", path).status_code for _ in range(2)]
     assert 404 == caller.call("GET", path).status_code

@@ -27,7 +27,7 @@ class Office:
         self.admin = admin = Administration()
         admin.entra.grants[CONTOSO] = ALL_ROLES
         signing = Signing(admin.tables, admin.vault)
-        use = ConnectionUseCases(admin.creation, admin.changes, admin.lists, admin.connection_tokens, signing)
+        use = ConnectionUseCases(admin.creation, admin.changes, admin.lists, admin.connection_checks, signing)
         health = Health(admin.tables, admin.wakeups, admin.vault, admin.clock)
         self.caller = Caller(
             credentials_http.blueprint(admin.credentials, admin.checks, admin.links, admin.settings),

@@ -58,7 +58,7 @@ def caller(admin: Administration) -> Caller:
     )
     rotation = SecretRotation(admin.tables, signing, admin.wakeups, admin.audit)
     use = DestinationUseCases(trial, rotation, Redeliveries(admin.tables, admin.wakeups, admin.audit), admin.lists)
-    connections = ConnectionUseCases(admin.creation, admin.changes, admin.lists, admin.connection_tokens, signing)
+    connections = ConnectionUseCases(admin.creation, admin.changes, admin.lists, admin.connection_checks, signing)
     return Caller(
         destinations_http.blueprint(use, admin.settings), connections_http.blueprint(connections, admin.settings)
     )

@@ -35,7 +35,7 @@ def connection(admin: Administration) -> Connection:
 def caller(admin: Administration) -> Caller:
     """Return the routes of connections."""
     signing = Signing(admin.tables, admin.vault)
-    use = ConnectionUseCases(admin.creation, admin.changes, admin.lists, admin.connection_tokens, signing)
+    use = ConnectionUseCases(admin.creation, admin.changes, admin.lists, admin.connection_checks, signing)
     return Caller(connections_http.blueprint(use, admin.settings))
 
 

@@ -26,6 +26,9 @@ from tests.scenes.calls import ADMIN, Caller
 # name, methods, route, who may call
 HTTP = """
 health                   GET,HEAD   health                                      public
+openapi                  GET        openapi.json                                public
+reference                GET        reference                                   public
+reference_style          GET        reference/style.css                         public
 health_details           GET        health/details                              admin
 system                   GET        system                                      admin
 tick_now                 POST       tick                                        admin
@@ -45,6 +48,8 @@ consent_go               POST       consent/start/{ticket}                      
 consent_callback         GET        consent/callback                            public
 consent_result           GET,HEAD   consent/result/{id}                         public
 consent_style            GET        consent/style.css                           public
+console                  GET,HEAD   console                                     public
+console_file             GET,HEAD   console/{version}/{*path}                   public
 grants_list              GET        grants                                      admin
 grants_get               GET        grants/{id}                                 admin
 grants_delete            DELETE     grants/{id}                                 admin

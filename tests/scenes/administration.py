@@ -1,6 +1,6 @@
 """Consent, credentials and connections on memory: Contoso consents, Fabrikam never does unless a test says so."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from shared.audit import Audit
 from shared.connection_admin.changes import ConnectionChanges
+from shared.connection_admin.checks import ConnectionChecks
 from shared.connection_admin.creation import ConnectionCreation
 from shared.connection_admin.lists import ConnectionLists
 from shared.connection_admin.rules import AskedAction, NewConnection
@@ -20,6 +21,7 @@ from shared.credential_admin import CredentialAdmin
 from shared.credential_upkeep import CredentialUpkeep
 from shared.credentials import Credential, GrantType, NewCredential
 from shared.erasing import Erasing
+from shared.errors import Fault
 from shared.grant_admin import GrantAdmin
 from shared.grant_checks import GrantChecks
 from shared.grants import Grant, Pace
@@ -72,9 +74,14 @@ class AllowedWebhooks:
 
 @dataclass
 class Drafts:
-    """As much of sending as a connection test needs; *standing* are the drafts that were not removed."""
+    """
+    As much of reading and sending as a connection test needs; *standing* are the drafts that were not removed.
+
+    *refusal* is what marking meets.
+    """
 
     standing: list[str] = field(default_factory=list)
+    refusal: Fault | None = None
 
     def create_draft(self, mailbox: GraphMailbox, mime: bytes) -> Found:
         """Make a draft."""
@@ -84,6 +91,11 @@ class Drafts:
     def delete_draft(self, mailbox: GraphMailbox, draft_id: str) -> None:
         """Remove a draft."""
         self.standing.remove(draft_id)
+
+    def apply(self, mailbox: GraphMailbox, action: str, ids: Sequence[str]) -> dict[str, Fault | None]:
+        """Mark drafts that stand."""
+        assert set(ids) <= set(self.standing)
+        return dict.fromkeys(ids, self.refusal)
 
 
 def settings(public_base_url: str = "https://mail.example") -> Settings:
@@ -141,7 +153,14 @@ class Administration:
             self.clock,
             self.clock.monotonic,
         )
-        self.lists = ConnectionLists(self.tables, self.tokens, self.directory, self.drafts)  # type: ignore[arg-type]
+        self.lists = ConnectionLists(self.tables, self.tokens, self.directory)
+        self.connection_checks = ConnectionChecks(
+            self.tables,
+            self.tokens,
+            self.directory,
+            self.drafts,  # type: ignore[arg-type]
+            self.drafts,  # type: ignore[arg-type]
+        )
         self.connection_tokens = ConnectionTokens(self.tables, self.audit, self.clock)
         self.keep = Keep(
             self.tables, self.blobs, Erasing(self.tables, self.blobs), self.wakeups, self.clock.monotonic

@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import azure.functions as func
 
+from tests.scenes.answers import faults_of
+
 ADMIN = {"Content-Type": "application/json", "X-Mailgrant-Request": "1", "Host": "mail.example"}
 
 
@@ -29,9 +31,13 @@ class Caller:
     def call(
         self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> func.HttpResponse:
-        """Make one request; *body* is sent as JSON unless it is bytes. Raises LookupError where no route matches."""
+        """
+        Make one request; *body* is sent as JSON unless it is bytes. Raises LookupError where no route matches.
+
+        Every answer must be as the API's description says.
+        """
         parts = urlsplit(url)
-        handler, route = self._found(method, parts.path.removeprefix("/api/").strip("/"))
+        function, route = self._found(method, parts.path.removeprefix("/api/").strip("/"))
         request = func.HttpRequest(
             method=method,
             url=f"https://mail.example{parts.path}",
@@ -40,7 +46,8 @@ class Caller:
             route_params=route,
             body=body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode(),
         )
-        response: func.HttpResponse = handler(request)
+        response: func.HttpResponse = function.get_user_function()(request)
+        assert [] == faults_of(str(function.get_function_name()), method, response)
         return response
 
     def json(self, method: str, url: str, body: Any = None) -> Any:
@@ -58,7 +65,7 @@ class Caller:
             methods = [str(getattr(item, "value", item)) for item in trigger["methods"]]
             route = _match(str(trigger["route"]), path)
             if route is not None and method in methods:
-                return function.get_user_function(), route
+                return function, route
         message = f"no function answers {method} {path}"
         raise LookupError(message)
 
@@ -75,12 +82,14 @@ def _trigger(function: Any) -> dict[str, Any]:
 
 def _match(pattern: str, path: str) -> dict[str, str] | None:
     wanted, given = pattern.split("/"), path.split("/")
+    if wanted[-1].startswith("{*"):  # takes the rest of the path
+        given = [*given[: len(wanted) - 1], "/".join(given[len(wanted) - 1 :])]
     if len(wanted) != len(given):
         return None
     route = {}
     for part, value in zip(wanted, given, strict=True):
         if part.startswith("{"):
-            route[part.strip("{}")] = value
+            route[part.strip("{*}")] = value
         elif part != value:
             return None
     return route

@@ -83,7 +83,9 @@ class Rights:
 class Sending:
     """One mailbox with an outgoing connection; time moves only when a test says so."""
 
-    def __init__(self, modes: Modes | None = None, killer: Killer | None = None, **connection: object) -> None:
+    def __init__(
+        self, modes: Modes | None = None, killer: Killer | None = None, *, confirms: bool = False, **connection: object
+    ) -> None:
         self.clock = MovableClock()
         self.tables, self.blobs = MemoryTables(self.clock), MemoryBlobStore(self.clock)
         self.wakeups, self.rights, self.killer = MemoryWakeups(self.clock), Rights(), killer or Killer()
@@ -91,7 +93,14 @@ class Sending:
         self.connection = self.make(Direction.OUTGOING, **connection)
         self.turns = Turns(self.tables.connections, 60, monotonic=self.clock.monotonic)
         self.drain = Drain(
-            self.turns, self.tables.outbox, self.blobs, self.wakeups, self.rights, self.exchange, PERIODS
+            self.turns,
+            self.tables.outbox,
+            self.blobs,
+            self.wakeups,
+            self.rights,
+            self.exchange,
+            PERIODS,
+            sent=self.exchange if confirms else None,
         )
         self.links = MemoryLinks(self.blobs.uploads)
         self.uploads = Uploads(self.tables.outbox, self.links, self.clock)

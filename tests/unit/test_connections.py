@@ -483,11 +483,11 @@ def test_a_waiting_connection_says_why() -> None:
 def test_a_connection_test_tells_each_step(admin: Administration, grant: Grant) -> None:
     """All is tried, also past a failure; the draft that a test makes is removed again."""
     connection = admin.connection(grant, **OUTGOING)
-    assert ["token", "mailbox", "read", "draft"] == [c.name for c in admin.lists.test(connection.id) if c.ok]
+    assert ["token", "mailbox", "read", "draft", "send_as"] == [c.name for c in admin.connection_checks.run(connection.id) if c.ok]
     assert [] == admin.drafts.standing
 
     admin.directory.persons.remove(BOX)
-    checks = {check.name: check for check in admin.lists.test(connection.id)}
+    checks = {check.name: check for check in admin.connection_checks.run(connection.id)}
 
     assert (False, "mailbox_not_found", True) == (checks["mailbox"].ok, checks["mailbox"].code, checks["draft"].ok)
 
@@ -498,7 +498,7 @@ def test_a_connection_test_under_a_broken_credential_says_so(admin: Administrati
     admin.entra.good.discard(SECRET)
     admin.checks.verify(grant.id)
 
-    assert [("token", False, "secret_wrong")] == [(c.name, c.ok, c.code) for c in admin.lists.test(connection.id)]
+    assert [("token", False, "secret_wrong")] == [(c.name, c.ok, c.code) for c in admin.connection_checks.run(connection.id)]
 
 
 def test_mailboxes_and_folders_can_be_chosen_from(admin: Administration, grant: Grant) -> None:
@@ -510,7 +510,7 @@ def test_mailboxes_and_folders_can_be_chosen_from(admin: Administration, grant: 
 @pytest.mark.parametrize("identifier", ["conn_x", "", "conn_" + "0" * 42, "conn_../..", "rcv_x"])
 def test_an_unknown_connection_is_not_found(admin: Administration, identifier: str) -> None:
     """Whatever its form, an id that is none is not found."""
-    for call in (admin.lists.get, admin.lists.test, admin.changes.fetch, admin.connection_tokens.of):
+    for call in (admin.lists.get, admin.connection_checks.run, admin.changes.fetch, admin.connection_tokens.of):
         with pytest.raises(MailgrantError) as refused:
             call(identifier)
         assert Code.NOT_FOUND is refused.value.code

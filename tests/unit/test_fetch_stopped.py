@@ -55,19 +55,20 @@ def test_a_stopped_mailbox_is_probed_daily_for_thirty_days(world: World) -> None
 
 
 def test_a_restored_mailbox_goes_on_without_a_gap(world: World) -> None:
-    """What came while it was away is taken once, what was known is not taken again, and mail long before stays out."""
+    """What came while it was away is taken once, however old; what was known is not, nor mail of before the start."""
     world.graph.arrive("old", received_at=to_text(world.clock() - 400 * DAY))
     world.graph.arrive("known", received_at=to_text(world.clock() - timedelta(hours=1)))
     key = stopped(world, start=to_text(world.clock() - 2 * DAY))
     assert 1 == world.run(key).taken
-    last = from_text(world.run(key).last_success_at)
+    since = world.run(key).since
     world.graph.arrive("missed", received_at=to_text(world.clock() - timedelta(hours=3)))
+    world.graph.arrive("moved here", received_at=to_text(world.clock() - timedelta(hours=60)))
     world.go_on(key)
 
     run = world.run(key)
-    assert (False, None, 0, 2) == (run.stopped, run.fault, run.failures, run.taken)
-    assert 2 == len(world.rows(key, "m"))
-    assert to_text(last - DAY) == run.since
+    assert (False, None, 0, 3) == (run.stopped, run.fault, run.failures, run.taken)
+    assert 3 == len(world.rows(key, "m"))
+    assert since == run.since
     assert [run.due] == [due.key for due in world.due_rows() if due.kind == FETCH]
 
 

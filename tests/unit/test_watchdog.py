@@ -218,3 +218,18 @@ def test_a_beat_without_an_answer_is_made_up_for(scene: Scene, after_effect: boo
 
     assert 1 == len(scene.told())
     assert to_text(scene.clock()) == heartbeat_of(scene.heartbeat()).at
+
+
+def test_a_process_that_ticks_does_not_look_too(scene: Scene) -> None:
+    """Its workers know that the tick runs without asking, so that an idle fetch costs no call more."""
+    process = scene.process()
+    scene.clock.advance(600)
+    for _ in range(5):
+        process.beat()
+        before = scene.tables.calls()
+        scene.clock.advance(61)
+        process.look()
+        assert before == scene.tables.calls()
+    scene.clock.advance(300)
+    process.look()
+    assert 1 == len(scene.told())
