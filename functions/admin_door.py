@@ -39,7 +39,7 @@ def behind_easy_auth(blueprints: Iterable[func.Blueprint], proof: FrontProof, se
         route = outer.route(
             trigger.route, trigger_arg_name=trigger.name, methods=trigger.methods, auth_level=func.AuthLevel.ANONYMOUS
         )
-        outer.function_name(function.get_function_name())(route(handler))
+        outer.function_name(str(function.get_function_name()))(route(handler))
     return outer
 
 

@@ -14,7 +14,7 @@ from shared.connection_admin.rules import AskedAction, NewConnection
 from shared.connection_admin.signing import OVERLAP_HOURS
 from shared.connections import Action, Destination, Direction, Limits
 from shared.errors import FieldFault, InvalidRequest
-from shared.notices import full_type
+from shared.notices import EventType, full_type
 from shared.times import from_text
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -50,6 +50,16 @@ class DestinationBody(Body):
         """Return it as the use cases take it."""
         events = tuple(dict.fromkeys(str(full_type(name) or name) for name in self.events or ()))
         return Destination(self.type, self.url, self.name, events=events)
+
+
+class StatusWebhookBody(Body):
+    """Where the ends of sent mail are told."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
+
+    def asked(self) -> Destination:
+        """Return it as the use cases take it."""
+        return Destination("webhook", self.url, events=(EventType.MESSAGE_STATUS.value,))
 
 
 class LimitsBody(Body):
@@ -92,6 +102,7 @@ class Options(Body):
     hold_hours: int = 72
     max_message_mb: int = 35
     send_rate: int = 30
+    status_webhook: StatusWebhookBody | None = None
     recipient_allow_list: Annotated[list[AllowedRecipient], Field(default_factory=list, max_length=500)]
 
     def given(self) -> dict[str, Any]:
@@ -120,10 +131,15 @@ class CreateConnection(Options):
             folder=self.folder,
             start=_start(self.start),
             after_fetch=self.after_fetch.asked() if self.after_fetch else AskedAction(),
-            destination=self.destination.asked() if self.destination else None,
+            destination=self._destination(),
             options=self.given() | ({"limits": Limits(**self.limits.asked())} if self.limits else {}),
             continue_from=self.start.continue_from if isinstance(self.start, ContinueFrom) else "",
         )
+
+
+    def _destination(self) -> Destination | None:
+        given = self.destination if self.direction is Direction.INCOMING else self.status_webhook
+        return given.asked() if given else None
 
 
 def _start(start: str | Since | ContinueFrom) -> str:
@@ -154,6 +170,8 @@ class ChangeConnection(Options):
             values["limits"] = self.limits.asked() if self.limits else asdict(Limits())
         if "destination" in sent:
             values["destination"] = self.destination.asked() if self.destination else None
+        if "status_webhook" in sent:
+            values["status_webhook"] = self.status_webhook.asked() if self.status_webhook else None
         return values
 
 

@@ -1,4 +1,4 @@
-"""App Service Authentication as far as headers go: a front that tells the app who is signed in, and lets nobody else."""
+"""App Service Authentication as far as headers go: a front that alone tells the app who is signed in."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class EasyAuth:
 
 
 def _session(headers: list[tuple[str, str]]) -> str:
-    cookies = SimpleCookie[str]()
+    cookies = SimpleCookie()
     for name, value in headers:
         if name.lower() == "cookie":
             try:

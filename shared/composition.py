@@ -40,6 +40,7 @@ from shared.consent.sign_in import SigningIn
 from shared.consent.trip import Consent
 from shared.credential_admin import CredentialAdmin
 from shared.credential_upkeep import CredentialUpkeep
+from shared.deliver.alert_bodies import AlertFormat
 from shared.deliver.notices import LONGEST_BACK, Notices
 from shared.deliver.run import Deliver
 from shared.deliver.telling import Alerts, Telling
@@ -73,6 +74,7 @@ from shared.send.resending import Resending
 from shared.send.uploads import Uploads
 from shared.settings import Settings
 from shared.signing import Signing
+from shared.status_notices import tellings
 from shared.telemetry import quiet_vendors
 from shared.tick import Tick
 from shared.times import now_utc
@@ -186,8 +188,9 @@ class _Shared:
         tables, blobs, wakeups = out.tables, out.blobs, out.wakeups
         audit, tokens = Audit(tables.audit, now_utc), Tokens(tables, out.vault, out.entra, wakeups, now_utc)
         signing = Signing(tables, out.vault)
-        alerts = Alerts(settings.alert_webhook, settings.alert_webhook_secret)
+        alerts = Alerts(settings.alert_webhook, settings.alert_webhook_secret, AlertFormat(settings.alert_format))
         uploads = Uploads(tables.outbox, out.upload_links, now_utc)
+        told = tellings(tables, wakeups, now_utc)
         return cls(
             audit=audit,
             tokens=tokens,
@@ -196,9 +199,9 @@ class _Shared:
             events=EventMaker(settings.public_base_url, signing.link_key),
             telling=Telling(wakeups, out.webhooks, signing, signature, alerts, now_utc),
             templates=MailTemplates(tables, audit, now_utc),
-            entries=Entries(tables.outbox, now_utc),
+            entries=Entries(tables.outbox, now_utc, told),
             uploads=uploads,
-            accept=Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc),
+            accept=Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc, told),
             changes=ConnectionChanges(tables, tokens, out.directory, out.webhooks, wakeups, audit, now_utc),
             erasing=Erasing(tables, blobs),
         )

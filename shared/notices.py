@@ -104,6 +104,10 @@ class Notice:
         """Return the row in table `receipts`, partition *connection_id*; wake `deliver` for it afterwards."""
         return Upsert(f"{IN_RECEIPTS}{to_key(self.at)}|{self.id}", self._values(connection_id))
 
+    def in_outbox(self, connection_id: str) -> Operation:
+        """Return the row in table `outbox`, partition *connection_id*; wake `NOTICE` for it afterwards."""
+        return self.in_receipts(connection_id)
+
     def in_box(self, connection_id: str) -> Operation:
         """Return the row in table `connections`, the connection's shard; wake `deliver` for it afterwards."""
         return Upsert(f"{box_prefix(connection_id)}{self.id}", self._values(connection_id))

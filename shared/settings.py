@@ -50,6 +50,11 @@ SETTINGS = (
         "",
         "Whole https URL that gets alarms; it is never shown or logged.",
     ),
+    Setting(
+        "ALERT_FORMAT",
+        "cloudevents",
+        "What alarms look like: `cloudevents`, `teams` (card for a Teams workflow) or `slack` (incoming webhook).",
+    ),
     Setting("ALERT_WEBHOOK_SECRET", "", "Standard Webhooks secret (`whsec_…`) of your choice that signs alarms."),
     Setting("TURN_LEASE_SECONDS", "60", "How long a mailbox turn lasts without renewal."),
     Setting(
@@ -88,6 +93,7 @@ class Settings:
     delivery_allow: tuple[tuple[str, int], ...]
     delivery_proxy: str = field(repr=False)
     alert_webhook: str = field(repr=False)
+    alert_format: str
     alert_webhook_secret: str = field(repr=False)
     turn_lease_seconds: float
     turn_key: str
@@ -125,9 +131,10 @@ class Settings:
             delivery_allow=reader.convert("DELIVERY_ALLOW", _host_ports),
             delivery_proxy=reader.convert("DELIVERY_PROXY", _proxy),
             alert_webhook=reader.text("ALERT_WEBHOOK"),
+            alert_format=reader.convert("ALERT_FORMAT", _one_of("cloudevents", "teams", "slack")),
             alert_webhook_secret=reader.convert("ALERT_WEBHOOK_SECRET", _signing_secret),
             turn_lease_seconds=reader.convert("TURN_LEASE_SECONDS", _positive),
-            turn_key=reader.convert("TURN_KEY", _turn_key),
+            turn_key=reader.convert("TURN_KEY", _one_of("mailbox", "app")),
             send_look_seconds=reader.convert("SEND_LOOK_SECONDS", _positive),
             send_look_gap_seconds=reader.convert("SEND_LOOK_GAP_SECONDS", _positive),
             send_quiet_seconds=reader.convert("SEND_QUIET_SECONDS", _positive),
@@ -206,11 +213,14 @@ def _public_base_url(environment: Mapping[str, str]) -> str:
     return (environment.get("PUBLIC_BASE_URL") or fallback).rstrip("/")
 
 
-def _turn_key(text: str) -> str:
-    if text not in ("mailbox", "app"):
-        message = "must be mailbox or app"
-        raise ValueError(message)
-    return text
+def _one_of(*words: str) -> Callable[[str], str]:
+    def chosen(text: str) -> str:
+        if text not in words:
+            message = f"must be {', '.join(words[:-1])} or {words[-1]}"
+            raise ValueError(message)
+        return text
+
+    return chosen
 
 
 def _positive(text: str) -> float:

@@ -44,7 +44,7 @@ class Destination(Answer):
     status: Literal["active", "paused", "disabled"]
     failing_since: Time | None
     fault: Fault | None
-    signing_version: str = ""
+    signing_version: int = 0
     signing_secret_rotated_at: Time | None = None
     signing_overlap_until: Time | None = None
 
@@ -96,6 +96,7 @@ class IncomingConnection(_AnyConnection):
     swept_at: Time | None
     holes: int
     delivered: int
+    failed: int
     redelivery: Redelivery | None
     signing_secret: str = Field(default="", description="In the answers to creation and rotation only.")
 
@@ -216,6 +217,7 @@ class Receipt(Answer):
     fault: Fault | None
     after_fault: Fault | None
     skipped: str
+    refused_since: Time | None
 
 
 class ReceiptPage(Answer):
@@ -328,6 +330,15 @@ class SenderFault(Answer):
     at: Time
 
 
+class Bounce(Answer):
+    """A recipient whom the mail did not reach, as the report says: the status code of RFC 3463, and why."""
+
+    address: str
+    status: str
+    reason: str
+    at: Time
+
+
 class SentMessage(Answer):
     """What became of a message, for its sender."""
 
@@ -344,6 +355,9 @@ class SentMessage(Answer):
     size: int
     attempts: int
     internet_message_id: str | None
+    sent_at: Time | None
+    sent_copy: Literal["kept", "to_be_removed", "removed"]
+    bounces: list[Bounce]
     fault: SenderFault | None
     metadata: dict[str, Any]
 

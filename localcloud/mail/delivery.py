@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 DEFAULT_SEND_LIMIT_MB = 35
 DEFAULT_RECIPIENT_LIMIT = 500
 MARKER_HEADER = "X-Mailgrant-Entry"
+MESSAGE_CLASS_ID = "String 0x1a"
+REPORT_CLASS = "REPORT.IPM.Note.NDR"
 
 
 def submit(mailboxes: Mailboxes, mailbox: Mailbox, draft: Message, *, save_copy: bool = True) -> None:
@@ -136,7 +138,10 @@ def _deliver_copy(mailboxes: Mailboxes, address: str, copy: bytes) -> bool:
 
 
 def _bounce(mailboxes: Mailboxes, mailbox: Mailbox, raw: bytes, failed: Iterable[str]) -> None:
-    mailboxes.store(mailbox, non_delivery_report(raw, mailbox.user.address, list(failed), mailboxes.world.clock()))
+    report = non_delivery_report(raw, mailbox.user.address, list(failed), mailboxes.world.clock())
+    stored = mailboxes.store(mailbox, report)
+    if not mailboxes.mode("ndr_class_lost", address=mailbox.user.address):
+        stored.extended[MESSAGE_CLASS_ID] = REPORT_CLASS
 
 
 def _leave_drafts(mailboxes: Mailboxes, mailbox: Mailbox, draft: Message, raw: bytes, *, save_copy: bool) -> None:

@@ -64,7 +64,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         """Connect to the first checked address that answers; raises `Fault` where one may not be called."""
         try:
             addresses = self._resolve(host, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for a label that is too long
             raise httpcore.ConnectError("the name does not resolve") from error
         if (host.lower(), port) not in self._allowed and not all(is_public(address) for address in addresses):
             raise forbidden("The destination's name leads to an address that is not public. Use a public address.")

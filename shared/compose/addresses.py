@@ -27,6 +27,8 @@ def address(text: str) -> str:
     local = unicodedata.normalize("NFC", local)
     if not all(_ATOM.fullmatch(part) for part in local.split(".")) or not local.isprintable():
         raise ValueError("is not a mail address: the part before @ has characters that are not allowed")
+    if "=?" in local:  # atoms, but some readers decode them as an encoded word, whatever that holds
+        raise ValueError("is not a mail address: the part before @ looks like an encoded word")
     whole = f"{local}@{_ascii_domain(domain)}"
     if len(local.encode()) > MAX_LOCAL or len(whole.encode()) > MAX_ADDRESS:
         raise ValueError("is longer than a mail address may be (64 before the @, 254 in all)")

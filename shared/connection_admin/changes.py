@@ -9,7 +9,14 @@ from shared.audit import Audit
 from shared.codes import Code
 from shared.connection_admin.folders import refuse_taken_folder, resolve_action
 from shared.connection_admin.incoming import Consequences, change_told, consequences, due_now
-from shared.connection_admin.rules import AskedAction, action_faults, destination_faults, out_of_range, wrong_direction
+from shared.connection_admin.rules import (
+    AskedAction,
+    action_faults,
+    destination_faults,
+    out_of_range,
+    status_webhook_faults,
+    wrong_direction,
+)
 from shared.connection_rows import (
     Found,
     changed_run,
@@ -73,6 +80,8 @@ class ConnectionChanges:
         refuse_if(self._faults(connection, changes))
         asked = changes.get("after_fetch")
         values = dict(changes)
+        if "status_webhook" in values:
+            values["destination"] = values.pop("status_webhook")
         if isinstance(asked, AskedAction):
             mailbox = self.tokens.graph_mailbox(connection.grant_id, connection.mailbox)
             values["after_fetch"] = resolve_action(self.directory, mailbox, asked)
@@ -152,6 +161,8 @@ class ConnectionChanges:
         faults = [*wrong_direction(connection.direction, changes), *out_of_range(changes)]
         if isinstance(changes.get("after_fetch"), AskedAction):
             faults += action_faults(changes["after_fetch"])
+        if changes.get("status_webhook") is not None:
+            faults += status_webhook_faults(changes["status_webhook"], self.webhooks)
         if "destination" in changes:
             destination = changes["destination"]
             missing = FieldFault("/destination", "missing", "an incoming connection cannot be without a destination")

@@ -133,7 +133,7 @@ class ConnectionCreation:
             **asked.options,
         )
         if asked.direction is Direction.OUTGOING:
-            return connection
+            return replace(connection, destination=asked.destination)
         folder_id, folder_name = resolve_folder(self.directory, mailbox, asked.folder, "/folder")
         action = resolve_action(self.directory, mailbox, asked.after_fetch)
         if action.folder_id == folder_id:

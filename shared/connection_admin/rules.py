@@ -25,7 +25,7 @@ INCOMING_ONLY = (
     "automatic_mail",
     "limits",
 )
-OUTGOING_ONLY = ("hold_hours", "max_message_mb", "send_rate", "recipient_allow_list")
+OUTGOING_ONLY = ("hold_hours", "max_message_mb", "send_rate", "recipient_allow_list", "status_webhook")
 _RANGES = {
     "interval_minutes": (1, 60),
     "retention_days": (1, 3650),
@@ -76,8 +76,10 @@ def faults_of(asked: NewConnection, fields: Mapping[str, Any], webhooks: Webhook
         if asked.destination is None:
             message = "an incoming connection needs a destination: a webhook with url, or a queue with name"
             faults.append(FieldFault("/destination", "missing", message))
-    if asked.destination is not None:
+    if asked.destination is not None and asked.direction is Direction.INCOMING:
         faults += list(destination_faults(asked.destination, webhooks))
+    elif asked.destination is not None:
+        faults += list(status_webhook_faults(asked.destination, webhooks))
     return faults
 
 
@@ -135,6 +137,13 @@ def destination_faults(destination: Destination, webhooks: Webhooks) -> Iterator
                 "a queue's name begins with out- and holds lower-case letters, digits and single hyphens, at most 63"
             )
             yield FieldFault("/destination/name", "not_a_queue_name", message)
+
+
+def status_webhook_faults(webhook: Destination, webhooks: Webhooks) -> Iterator[FieldFault]:
+    """Yield what is wrong with where the ends of sent mail are told; makes no call."""
+    refusal = webhooks.check(webhook.url)
+    if refusal:
+        yield FieldFault("/status_webhook/url", Code.DESTINATION_FORBIDDEN.value, refusal)
 
 
 def _event_faults(events: Sequence[str]) -> Iterator[FieldFault]:

@@ -144,7 +144,16 @@ def _start(connection: Connection) -> str | dict[str, str]:
 
 
 def _outgoing(connection: Connection) -> dict[str, Any]:
+    webhook = connection.destination
     return {
+        "status_webhook": {
+            "url": webhook.url,
+            "signing_version": webhook.signing_version,
+            "signing_secret_rotated_at": webhook.signing_rotated_at or None,
+            "signing_overlap_until": max(webhook.signing_superseded, default=None),
+        }
+        if webhook
+        else None,
         "hold_hours": connection.hold_hours,
         "max_message_mb": connection.max_message_mb,
         "send_rate": connection.send_rate,

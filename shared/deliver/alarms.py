@@ -44,7 +44,7 @@ class Alarms:
         """
         Leave ten alarms of each type and hour to be told and count the others, which are done with.
 
-            Yield word of how many the hour before left over. Those of another table are counted before they are done with.
+        Yield word of how many the hour before left over. What stands in another table is counted before it is marked.
         """
         for row in self.receipts.read(self.owner, _FIRST, _LAST).rows:
             record = decode(Sounded, row.values)
@@ -98,14 +98,14 @@ class Alarms:
             counted = replace(record, since=record.since or to_text(now), more=record.more + len(page))
             etags = self._write(counted, *done)
             if not etags:
-                for item in page:
+                for item in items[first:]:
                     item.etag = ""  # somebody else has them
                     item.wait(now)
                 return
             for item, etag in zip(here, etags[1:], strict=True):
                 item.etag = etag
             for item in page:
-                if item not in here:
+                if item.table is not self.receipts:
                     item.commit({"alert": encode(item.pending)["alert"]})
             log.warning("notice.counted connection_id=%s type=%s count=%d", self.owner, kind, len(page))
 

@@ -123,6 +123,7 @@ class Notices:
         if is_connection_id(owner):
             yield self.tables.connections, shard_of(owner), box_range(box_of(owner)), box_prefix(owner)
             yield self.tables.receipts, owner, _whole(IN_RECEIPTS), IN_RECEIPTS
+            yield self.tables.outbox, owner, _whole(IN_RECEIPTS), IN_RECEIPTS
         elif parts := split_grant_id(owner):
             yield self.tables.grants, parts[0], _whole(grant_prefix(owner)), grant_prefix(owner)
         else:

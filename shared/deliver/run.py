@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.box import View
-from shared.connections import Back
+from shared.connections import Back, Direction
 from shared.deliver.handing import Batch, Handing, Outcome, Secrets
 from shared.deliver.job import LONGEST_BACK, DeliveryJob, LeaseLost, claim, follow, held, leave_word, remove_stray
 from shared.deliver.recording import Recorder
@@ -216,6 +216,8 @@ def _may_deliver(view: View, connection_id: str) -> bool:
     connection, delivery = view.connections.get(connection_id), view.deliveries.get(connection_id)
     if connection is None or connection.destination is None or not connection.enabled:
         return False
+    if connection.direction is not Direction.INCOMING:
+        return False  # what an outgoing connection tells are notices
     if delivery is None:
         return True
     waits = (

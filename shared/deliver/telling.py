@@ -8,9 +8,9 @@ from enum import StrEnum
 
 from shared.codes import Code
 from shared.connections import Connection, Destination
+from shared.deliver.alert_bodies import AlertFormat, alert_body
 from shared.deliver.handing import QUEUE_PREFIX, Secrets
 from shared.errors import Fault
-from shared.events import CONTENT_TYPE
 from shared.notices import ALARMS, EventType, Handed, Pending, wanted
 from shared.ports import Clock, Wakeups, Webhooks
 from shared.signing import Sign, signature_headers, signing_versions
@@ -29,10 +29,15 @@ class Target(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alerts:
-    """The operator's webhook: *url* ('' where there is none), and the *secret* that signs ('' for no signature)."""
+    """
+    The operator's webhook: *url* ('' where there is none), and the *secret* that signs ('' for no signature).
+
+    *form* is what is posted there.
+    """
 
     url: str = field(default="", repr=False)
     secret: str = field(default="", repr=False)
+    form: AlertFormat = AlertFormat.CLOUDEVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class Telling:
         try:
             if target is Target.ALERT:
                 secrets = [self.alerts.secret] if self.alerts.secret else []
-                return self._post(self.alerts.url, secrets, pending)
+                return self._post(self.alerts.url, secrets, pending, self.alerts.form)
             if connection is None or connection.destination is None:
                 return Told()
             return self._hand(connection.id, connection.destination, pending, now)
@@ -89,12 +94,14 @@ class Telling:
         secrets = [self.secrets.signing_secret(connection_id, number) for number in numbers]
         return self._post(destination.url, secrets, pending)
 
-    def _post(self, url: str, secrets: Sequence[str], pending: Pending) -> Told:
-        body = pending.event.encode()
+    def _post(
+        self, url: str, secrets: Sequence[str], pending: Pending, form: AlertFormat = AlertFormat.CLOUDEVENTS
+    ) -> Told:
+        body, media_type = alert_body(form, pending.event)
         signed = {"webhook-id": pending.id}
         if secrets:
             signed = signature_headers(self.sign, secrets, pending.id, self.clock(), body)
-        answer = self.webhooks.post(url, body, {"Content-Type": CONTENT_TYPE, **signed})
+        answer = self.webhooks.post(url, body, {"Content-Type": media_type, **signed})
         if 200 <= answer.status < 300:
             return Told()
         detail = f"The receiver of a notice answered {answer.status} instead of 2xx."

@@ -107,12 +107,15 @@ class Outgoing:
         for day in days_after(record.swept_day, self.round.now - 2 * DAY):
             for part in _parts_of(day):
                 for path in outbox.names(f"{connection.id}/{entry_prefix(connection.id)}{part}"):
+                    if path <= record.sweep_cursor:
+                        continue
                     if not self.round.go_on():
                         return record
                     row = self.round.tables.outbox.get(connection.id, entry_key(path.split("/")[1]))
                     if row is None or row.values.get("payload") != path:
                         outbox.delete(path)
-            record = replace(record, swept_day=day)
+                    record = replace(record, sweep_cursor=path)
+            record = replace(record, swept_day=day, sweep_cursor="")
         return record
 
     def _limit(self, moment: datetime) -> datetime:

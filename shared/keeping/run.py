@@ -40,6 +40,7 @@ log = logging.getLogger("mailgrant.keeping")
 
 RUN_SECONDS = 60.0
 TICKETS_FROM = timedelta(days=60)
+AGAIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,9 @@ class Keep:
             if living is None:
                 return
             after = living
-        save(self.tables.connections, held, after, now + EVERY if go_on() else now)
+        # A run that ended early goes on at once where it came further, else later: the same again would end as early.
+        again = now if after != record else now + AGAIN
+        save(self.tables.connections, held, after, now + EVERY if go_on() else again)
 
     def _living(self, held: Held, go_on: Callable[[], bool]) -> Keeping | None:
         """Keep house for a connection that there is; None where there is none."""

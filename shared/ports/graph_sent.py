@@ -37,7 +37,11 @@ class GraphSent(Protocol):
         """
 
     def reports(self, mailbox: GraphMailbox, since: str) -> list[Report]:
-        """List reports of failed delivery received from *since* on in the whole mailbox, oldest first, `REPORTS_LISTED` at most."""
+        """
+        List reports of failed delivery that came from *since* on, in the whole mailbox, oldest first.
+
+        At most `REPORTS_LISTED` are named.
+        """
 
     def report_content(self, mailbox: GraphMailbox, message_id: str) -> bytes:
         """Return the beginning of a report's MIME, 512 KiB at most; raises `ItemFault` where it is gone."""

@@ -29,7 +29,7 @@ from shared.errors import (
 from shared.identifiers import new_entry_id
 from shared.outbox import moves
 from shared.outbox.rows import GATE_KEY, Entry, KeyUse, entry_key, key_hash, key_key, listed, short_subject
-from shared.outbox.work import Status, Work
+from shared.outbox.work import OPEN, Status, Work
 from shared.ports import ANY, BlobStore, Clock, Operation, Table, Update, Wakeups
 from shared.rows import decode
 from shared.schedule import QUEUES, SEND, DueRow, Wakeup, minute_bucket
@@ -37,6 +37,7 @@ from shared.send.drafting import envelope
 from shared.send.loops import LOOP_FIRST, Counted, counted
 from shared.send.storing import opening, read_entry
 from shared.send.uploads import Uploads, refuse_oversize, used
+from shared.status_notices import Tellings
 from shared.times import to_text
 
 log = logging.getLogger("mailgrant.send")
@@ -107,6 +108,7 @@ class Accept:
     due_rows: DueRows
     uploads: Uploads
     now: Clock
+    tellings: Tellings | None = None
 
     def accept(self, connection: Connection, submission: Submission) -> Accepted:
         """
@@ -163,8 +165,11 @@ class Accept:
     ) -> Accepted:
         uploads = used([file.upload_id for file in submission.mail.files], now)
         marks: list[Operation] = [Update(key, {"used_at": at}, ANY) for key, at in uploads]
+        telling = self.tellings(entry.connection_id) if self.tellings and work.status not in OPEN else None
+        told = telling(work) if telling else ()
         try:
-            self.outbox.commit(entry.connection_id, [*opening(entry, work, submission.body_hash), *marks, *more])
+            rows = [*opening(entry, work, submission.body_hash), *marks, *more, *told]
+            self.outbox.commit(entry.connection_id, rows)
         except RowExists as error:
             if error.key.startswith(LOOP_FIRST):
                 raise
@@ -176,6 +181,8 @@ class Accept:
         except StorageUnavailable as error:
             if not error.outcome_unknown or self.outbox.get(entry.connection_id, entry_key(entry.id)) is None:
                 raise
+        if telling:
+            telling.wake()
         return Accepted(entry.id, work.status)
 
     def _existing(self, entry: Entry, submission: Submission, error: RowExists) -> Accepted:

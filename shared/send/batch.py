@@ -20,7 +20,7 @@ from shared.errors import (
     Throttled,
     Unreachable,
 )
-from shared.outbox.rows import ACTIVE_LAST, WORK_FIRST
+from shared.outbox.rows import ACTIVE_LAST, WORK_FIRST, tracked
 from shared.outbox.work import OPEN, Phase, Status
 from shared.ports import GraphMailbox, Row
 from shared.send.claim import Result
@@ -213,6 +213,8 @@ class Batch:
             with self._lock:
                 self._done.append(held)
                 self._accepted += 1
+        elif tracked(held.work):
+            self._finished = True
 
     def _due(self, moment: datetime) -> None:
         with self._lock:

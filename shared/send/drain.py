@@ -25,6 +25,7 @@ from shared.send.leftovers import end_leftovers
 from shared.send.pace import Pace
 from shared.send.sender import Sender
 from shared.send.storing import Writer
+from shared.status_notices import StatusTelling, telling_of
 from shared.times import from_text
 from shared.turns import TurnLost, Turns, View
 from shared.waking import wake
@@ -49,8 +50,8 @@ class Drain:
     """
     The send worker. *run_seconds* bounds one run; what is left then gets its own wake-up.
 
-    In *runs* each run that sent something leaves a row per connection. By *sent* it learns what became of accepted mail,
-    first after *confirm*.
+    In *runs* each run that sent something leaves a row per connection. By *sent* it learns what became of accepted
+    mail, first after *confirm*.
     """
 
     turns: Turns
@@ -108,6 +109,7 @@ class _Run:
     _read_at: float = field(init=False)
     _guard: Guard = field(init=False)
     _care: Care = field(init=False)
+    _tellings: dict[str, StatusTelling | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._started, self._read_at = self.claimed.view.storage_time, self.claimed.view.read_at
@@ -174,7 +176,10 @@ class _Run:
         return connection is not None and connection.direction == Direction.OUTGOING
 
     def _writer(self, connection: Connection) -> Writer:
-        return Writer(self.drain.outbox, connection.id)
+        if connection.id not in self._tellings:
+            table, wakeups = self.drain.turns.table, self.drain.wakeups
+            self._tellings[connection.id] = telling_of(table, wakeups, connection, self.now)
+        return Writer(self.drain.outbox, connection.id, self._tellings[connection.id])
 
     def _alarm(self, connection: Connection, work: Work) -> None:
         """Tell that a mail lies in Sent Items that nobody of ours has sent."""
@@ -252,6 +257,9 @@ class _Run:
         view = self.claimed.view
         waiting = [one for one in view.connections.values() if fetch and one.direction == Direction.INCOMING]
         others = [(Wakeup(FETCH, one.id, view.runs[one.id].seq), 0.0) for one in waiting if one.id in view.runs]
+        for telling in self._tellings.values():
+            if telling is not None:
+                telling.wake()
         for wakeup, delay in [*wakeups, *others]:
             try:
                 self.drain.wakeups.put(QUEUES[wakeup.kind], wakeup.to_body(), delay)

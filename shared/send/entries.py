@@ -26,6 +26,7 @@ from shared.outbox.work import OPEN, Status, Work
 from shared.ports import Clock, Row, Table
 from shared.rows import decode
 from shared.send.storing import Held, RaceLost, Writer, read_entry
+from shared.status_notices import Tellings
 
 _TRIES = 4
 _SCANNED = 1000  # rows looked through for one page of a filter that has no rows of its own
@@ -52,10 +53,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Reads and cancels entries."""
+    """Reads and cancels entries; *tellings* finds who is told of an end."""
 
     table: Table
     now: Clock
+    tellings: Tellings | None = None
 
     def get(self, entry_id: str, connection_id: str | None = None) -> Entry:
         """Return an entry, of *connection_id* if that is given; raises `NotFound` for any other."""
@@ -74,7 +76,8 @@ class Entries:
         Raises `NotFound`, and `Conflict` once an attempt was made or it is finished otherwise.
         """
         entry = self.get(entry_id)
-        writer = Writer(self.table, entry.connection_id)
+        telling = self.tellings(entry.connection_id) if self.tellings else None
+        writer = Writer(self.table, entry.connection_id, telling)
         for _ in range(_TRIES):
             held = writer.read(entry_id)
             if held is None or not cancellable(held.work):
@@ -83,6 +86,8 @@ class Entries:
                 writer.write(held, moves.cancel(held.work, self.now()))
             except RaceLost:
                 continue
+        if telling:
+            telling.wake()
         entry = self.get(entry_id)
         if entry.status == Status.CANCELLED:
             return entry

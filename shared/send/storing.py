@@ -145,7 +145,7 @@ class Writer:
         return None
 
     def finish(self, batch: Sequence[Held]) -> list[Held]:
-        """Finish up to `at_once` accepted mails in one transaction, else one by one; return those that are still open."""
+        """Finish up to `at_once` accepted mails in one transaction, else one by one; return those still open."""
         try:
             self.table.commit(self.partition, [operation for held in batch for operation in self._finishing(held)])
         except (RowChanged, RowMissing):

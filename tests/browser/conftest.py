@@ -58,3 +58,11 @@ def visit(_chromium: Chromium) -> Iterator[Visit]:
 def windows(_chromium: Chromium) -> Chromium:
     """Return the browser itself, for windows of another kind."""
     return _chromium
+
+
+@pytest.fixture
+def consented(story: Story, organisation: Organisation) -> Organisation:
+    """Return a tenant whose administrator has consented and whose grant is active."""
+    story.accept(organisation)
+    story.await_status(organisation, "active")
+    return organisation

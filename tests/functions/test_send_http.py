@@ -209,7 +209,6 @@ def test_every_fault_of_a_mail_is_named(site: Site) -> None:
     [
         ({"to": []}, "recipients"),
         ({"text": None}, "text, html or both"),
-        ({"save_to_sent_items": False}, "save_to_sent_items"),
         ({"metadata": {"x": "y" * 5000}}, "metadata"),
         ({"to": ["a@b.cd"] * 501}, "500"),
         ({"headers": {"X-A": "1", "x-a": "2"}}, "twice"),

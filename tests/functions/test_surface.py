@@ -11,6 +11,8 @@ import pytest
 from functions.app import build
 from shared.composition import compose
 from shared.connections import Direction
+from shared.front_proof import FrontProof
+from shared.principals import HEADER, Role, header_of
 from shared.receipts import Receipt, ReceiptStatus, hash_of, insertion, public_id
 from shared.received import Received
 from shared.send.accept import Accept, DueRows
@@ -18,7 +20,8 @@ from shared.send.entries import Entries
 from shared.send.uploads import Uploads
 from shared.settings import Settings
 from shared.times import to_text
-from tests.fakes import MemoryBlobStore
+from tests.fakes import MemoryBlobStore, MemoryTables, MemoryWakeups, MovableClock
+from tests.fakes.front import MemoryFront
 from tests.fakes.links import MemoryLinks
 from tests.scenes.administration import ANN, BOX, Administration
 from tests.scenes.calls import ADMIN, Caller
@@ -291,6 +294,81 @@ def test_the_host_takes_every_name_and_route(caller: Caller) -> None:
     routes = [str(_trigger(function).get("route", "")) for function in caller.functions.values()]
 
     assert [] == [name for name in [*caller.functions, *routes] if name.lower().startswith(("admin", "runtime"))]
+
+
+TENANT = "8a7c0c3e-0000-4000-8000-000000000001"
+ADMIN_LINES = [line for line in TABLE if line.caller == "admin"]
+MAIL_ITSELF = {"received_raw", "received_attachment"}
+
+
+def easy_auth_caller(front: MemoryFront) -> Caller:
+    """Return a caller of an app behind *front*, on storage that does not answer."""
+    settings = replace(MADE_UP, admin_auth="easyauth", admin_tenant=TENANT)
+    clock = MovableClock()
+    tables = MemoryTables(clock)
+    proof = FrontProof(front, TENANT, tables, MemoryWakeups(clock), clock)
+    return Caller.of(build(replace(compose(MADE_UP), settings=settings, front_proof=proof)))
+
+
+@pytest.fixture(scope="module")
+def signing() -> Caller:
+    """Return a caller of an app behind a front that takes forged headers away."""
+    return easy_auth_caller(MemoryFront())
+
+
+def signed_in(*roles: str) -> dict[str, str]:
+    """Return an administrator's headers with what Easy Auth adds for a person with *roles*."""
+    claims = [("tid", TENANT), ("oid", "ada"), *(("roles", role) for role in roles)]
+    return {**ADMIN, HEADER: header_of([{"typ": kind, "val": value} for kind, value in claims])}
+
+
+def test_under_easy_auth_the_host_asks_for_no_key(caller: Caller, signing: Caller) -> None:
+    """The same functions on the same routes, all open at the host."""
+    shapes = [
+        {
+            name: (_trigger(it).get("route"), [_value(method) for method in _trigger(it).get("methods", ())])
+            for name, it in one.functions.items()
+        }
+        for one in (caller, signing)
+    ]
+
+    assert shapes[0] == shapes[1]
+    assert {"anonymous"} == {
+        _value(_trigger(it)["authLevel"]) for it in signing.functions.values() if _trigger(it)["type"] == "httpTrigger"
+    }
+
+
+@pytest.mark.parametrize("line", ADMIN_LINES, ids=str)
+def test_under_easy_auth_an_admin_route_asks_who_it_is(signing: Caller, line: Line) -> None:
+    """Nobody, and a function key, are refused; a viewer reads, though no mail; neither refusal looks any further."""
+    nobody = signing.call(line.method, line.path, {}, {**ADMIN, "x-functions-key": "key"})
+    roleless = signing.call(line.method, line.path, {}, signed_in("Other"))
+    viewer = signing.call(line.method, line.path, {"surprise": 1}, signed_in(Role.VIEWER))
+    forbidden = line.method in WRITES or line.name in MAIL_ITSELF
+
+    assert (401, "sign_in_required") == (nobody.status_code, _json(nobody)["code"])
+    assert (403, "not_admitted") == (roleless.status_code, _json(roleless)["code"])
+    assert forbidden == (viewer.status_code == 403)
+    assert all(answer.headers["X-Request-Id"].startswith("req_") for answer in (nobody, roleless, viewer))
+
+
+@pytest.mark.parametrize("line", ADMIN_LINES, ids=str)
+def test_unproven_easy_auth_closes_every_admin_route(line: Line) -> None:
+    """An administrator's header counts for nothing where a forged one arrives as well."""
+    answer = _UNPROVEN.call(line.method, line.path, {}, signed_in(Role.ADMIN))
+
+    assert (503, "easy_auth_not_proven") == (answer.status_code, _json(answer)["code"])
+
+
+_UNPROVEN = easy_auth_caller(MemoryFront(arrives=True))
+
+
+@pytest.mark.parametrize("line", ADMIN_WRITES, ids=str)
+def test_an_administrator_who_signed_in_is_let_in(signing: Caller, line: Line) -> None:
+    """Up to the next check, which is the mark that foreign pages cannot send."""
+    answer = signing.call(line.method, line.path, {}, {**signed_in(Role.ADMIN), "X-Mailgrant-Request": ""})
+
+    assert (403, "request_not_marked") == (answer.status_code, _json(answer)["code"])
 
 
 FOREIGN = (

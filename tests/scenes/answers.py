@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 import azure.functions as func
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.exceptions import best_match
 
 from functions.openapi.document import document, operation
 from functions.openapi.routes import ROUTES
@@ -39,8 +40,13 @@ def _faults_in_body(place: str, described: dict[str, Any], mimetype: str, conten
         return [f"{place}: {mimetype} is not described"]
     if "$ref" not in schema:
         return []
-    errors = _validator(str(schema["$ref"])).iter_errors(json.loads(content))
+    errors = [_deepest(error) for error in _validator(str(schema["$ref"])).iter_errors(json.loads(content))]
     return [f"{place}: {error.json_path} {error.message[:200]}" for error in errors]
+
+
+def _deepest(error: ValidationError) -> ValidationError:
+    """Return the fault itself where it lies in one of several forms: that in the form which fits best."""
+    return best_match([error]) if error.context else error
 
 
 @cache

@@ -47,7 +47,8 @@ class Caller:
             body=body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode(),
         )
         response: func.HttpResponse = function.get_user_function()(request)
-        assert [] == faults_of(str(function.get_function_name()), method, response)
+        if faults := faults_of(str(function.get_function_name()), method, response):
+            raise AssertionError("\n".join(faults))
         return response
 
     def json(self, method: str, url: str, body: Any = None) -> Any:

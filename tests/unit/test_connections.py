@@ -483,7 +483,9 @@ def test_a_waiting_connection_says_why() -> None:
 def test_a_connection_test_tells_each_step(admin: Administration, grant: Grant) -> None:
     """All is tried, also past a failure; the draft that a test makes is removed again."""
     connection = admin.connection(grant, **OUTGOING)
-    assert ["token", "mailbox", "read", "draft", "send_as"] == [c.name for c in admin.connection_checks.run(connection.id) if c.ok]
+    assert ["token", "mailbox", "read", "draft", "send_as"] == [
+        c.name for c in admin.connection_checks.run(connection.id) if c.ok
+    ]
     assert [] == admin.drafts.standing
 
     admin.directory.persons.remove(BOX)
@@ -498,7 +500,9 @@ def test_a_connection_test_under_a_broken_credential_says_so(admin: Administrati
     admin.entra.good.discard(SECRET)
     admin.checks.verify(grant.id)
 
-    assert [("token", False, "secret_wrong")] == [(c.name, c.ok, c.code) for c in admin.connection_checks.run(connection.id)]
+    assert [("token", False, "secret_wrong")] == [
+        (c.name, c.ok, c.code) for c in admin.connection_checks.run(connection.id)
+    ]
 
 
 def test_mailboxes_and_folders_can_be_chosen_from(admin: Administration, grant: Grant) -> None:

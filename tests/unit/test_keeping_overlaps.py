@@ -5,9 +5,12 @@ from datetime import timedelta
 
 from shared.keeping.contents import Contents
 from shared.keeping.rounds import Round
+from shared.keeping.run import AGAIN
 from shared.notices import EventType
 from shared.ports import ANY, Delete, Update
 from shared.receipts import DELIVER, ReceiptStatus, Work, hash_of, receipt_key
+from shared.schedule import KEEP, Wakeup
+from shared.times import from_text
 from tests.unit.test_keeping import DAY, House, personal
 
 
@@ -113,3 +116,18 @@ def test_work_that_is_asked_for_while_content_is_held_does_not_end_it_early() ->
 
     assert not house.blob("stuck")
     assert [] == house.admin.tables.receipts.read(house.connection.id, "wd|", "wd~").rows
+
+
+def test_a_run_that_ends_early_and_gets_nowhere_waits() -> None:
+    """Where time is up before anything is done, the next run is an hour later, and not at once for ever."""
+    house = House()
+    house.admin.clock.advance((4 * DAY).total_seconds())
+    ticks = iter(range(0, 10**6, 100))
+    hurried = replace(house.admin.keep, monotonic=lambda: float(next(ticks)))
+    waits = []
+    for _ in range(2):
+        hurried.handle(Wakeup(KEEP, house.connection.id))
+        waits.append(from_text(house.record().next_at) - house.admin.clock().replace(microsecond=0))
+        house.admin.clock.advance(1)
+
+    assert [timedelta(0), AGAIN] == waits

@@ -13,6 +13,7 @@ from standardwebhooks.webhooks import Webhook
 from shared.adapters.webhooks import signature
 from shared.codes import Code
 from shared.connections import Back, Connection, Delivery, Destination, Direction, connection_key, delivery_key
+from shared.deliver.alert_bodies import AlertFormat
 from shared.deliver.notices import LASTS, Notices
 from shared.deliver.telling import Alerts, Telling
 from shared.errors import Fault, StorageError
@@ -243,6 +244,20 @@ def test_alarms_are_unsigned_without_a_secret() -> None:
 
     (headers,) = [headers for url, _, headers in scene.receiver.got if url == ALERTS.url]
     assert {"Content-Type": "application/cloudevents+json", "webhook-id": notice.id} == headers
+
+
+def test_a_human_form_goes_to_the_operator_alone() -> None:
+    """Teams or Slack gets what people read; a destination gets the event, with the same id."""
+    scene = Scene(replace(ALERTS, form=AlertFormat.SLACK))
+    notice = scene.notice()
+    scene.write(notice)
+
+    scene.go()
+
+    (told,) = [(headers, body) for url, body, headers in scene.receiver.got if url == ALERTS.url]
+    assert ("application/json", notice.id) == (told[0]["Content-Type"], told[0]["webhook-id"])
+    assert "blocks" in json.loads(told[1])
+    assert [notice.id] == [identifier for identifier, _ in scene.got(URL)]
 
 
 def test_an_alarm_outlives_its_connection(scene: Scene) -> None:

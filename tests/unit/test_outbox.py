@@ -14,7 +14,7 @@ from shared.identifiers import new_connection_id, new_entry_id, new_ulid
 from shared.outbox import moves
 from shared.outbox.moves import IllegalMove
 from shared.outbox.rows import entry_key, invert, invert_time, listed, ulid_of, view_key, work_key
-from shared.outbox.work import OPEN, Periods, Phase, Status, Work
+from shared.outbox.work import OPEN, Bounce, Periods, Phase, Status, Work
 from shared.rows import decode, encode
 from shared.times import to_text
 
@@ -47,6 +47,9 @@ def every_move(now: datetime) -> dict[str, Callable[[Work], Work]]:
         "give_up": lambda work: moves.give_up(work, HOLD, now),
         "cancel": lambda work: moves.cancel(work, now),
         "abandon": lambda work: moves.abandon(work, now),
+        "sent": lambda work: moves.sent(work, "<sent@b.c>", "copy", now),
+        "bounced": lambda work: moves.bounced(work, (Bounce("a@b.c", "5.1.1", "", ""),), now),
+        "copy_removed": lambda work: moves.copy_removed(work, now),
     }
 
 
@@ -68,26 +71,32 @@ DIRECT = moves.attempt_direct(QUEUED, NOW)
 REFUSED = moves.refused(CALLING, FAULT, WAIT, NOW)
 LOOKING = moves.lost(CALLING, FAULT, PERIODS, NOW)
 ACCEPTED = moves.answered(CALLING, NOW)
+UNWANTED = replace(ACCEPTED, discard_copy=True)
+BOUNCES = (Bounce("ann@example.com", "5.1.10", "no such user", to_text(NOW)),)
 
 
 @pytest.mark.parametrize(
     ("work", "expected"),
     [
-        (QUEUED, {"postpone", "attempt", "attempt_direct", "fail", "cancel", "abandon"}),
+        (QUEUED, {"postpone", "attempt", "attempt_direct", "fail", "cancel", "abandon", "sent"}),
         (DIRECT, {"answered", "refused", "lost_direct", "fail", "abandon"}),
         (moves.refused(DIRECT, FAULT, WAIT, NOW), {"answered", "attempt_again", "fail", "abandon"}),
-        (moves.lost_direct(DIRECT, NOW), set()),
+        (moves.lost_direct(DIRECT, NOW), {"bounced"}),
         (CALLING, {"answered", "refused", "removed", "lost", "fail", "abandon"}),
         (REFUSED, {"answered", "attempt_again", "fail", "abandon"}),
         (LOOKING, {"answered", "found", "saw_draft", "saw_nothing", "look_failed", "abandon"}),
-        (ACCEPTED, set()),
+        (ACCEPTED, {"sent", "bounced"}),
+        (moves.sent(ACCEPTED, "", "copy", NOW), {"bounced"}),
+        (moves.sent(UNWANTED, "", "copy", NOW), {"bounced", "copy_removed"}),
+        (moves.bounced(ACCEPTED, BOUNCES, NOW), {"bounced", "sent"}),
+        (moves.bounced(moves.sent(ACCEPTED, "", "", NOW), BOUNCES, NOW), {"bounced"}),
         (moves.fail(QUEUED, FAULT, NOW), set()),
         (moves.cancel(QUEUED, NOW), set()),
-        (moves.give_up(LOOKING, HOLD, NOW + HOLD), set()),
+        (moves.give_up(LOOKING, HOLD, NOW + HOLD), {"sent", "bounced"}),
     ],
 )
 def test_every_state_has_its_moves_and_no_others(work: Work, expected: set[str]) -> None:
-    """What is not named is refused; finished states have no move at all."""
+    """What is not named is refused; of finished states only evidence that comes later leads on."""
     assert expected == legal(work, NOW)
 
 
@@ -171,6 +180,12 @@ def test_a_record_reads_back_from_its_row_at_every_step(names: list[str]) -> Non
     assert work == decode(Work, encode(work))
 
 
+_EVIDENCE = dict.fromkeys(("sent", "late_evidence", "copy_found"), "sent") | {
+    "bounced": "bounced",
+    "copy_removed": "copy_removed",
+}
+
+
 class Machine(RuleBasedStateMachine):
     """Takes any moves at any times, and holds what must be true whatever the order."""
 
@@ -209,8 +224,12 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def finished_is_finished(self) -> None:
-        """No state after a finished one, and none of these says failed after an unproved unknown attempt."""
-        assert all(work.status in OPEN for work in self.steps[:-1])
+        """Only evidence follows a finished state, and none says failed after an unproved unknown attempt."""
+        for before, after in zip(self.steps, self.steps[1:], strict=False):
+            if before.status not in OPEN:
+                assert before.attempt == after.attempt
+                assert {"sent", "bounced", "copy_removed"} >= {_EVIDENCE[after.moves[-1].name]}
+                assert after.status in (Status.SENT, Status.BOUNCED)
         if self.work.status == Status.FAILED and self.work.unknown:
             assert "conclude_unsent" == self.work.moves[-1].name
         if self.work.status == Status.CANCELLED:

@@ -250,7 +250,7 @@ def test_ten_thousand_connections_at_rest_cost_nothing(scene: Scene) -> None:
     scene.clock.advance(30)
     for number in range(100):
         scene.add(DueRow(scene.clock(), FETCH, f"id{number:03d}"), SHARDS[number % 16])
-    costs = []
+    costs: list[int] = []
     for _ in range(3):
         before = scene.tables.calls() + len(scene.wakeups.sent)
         assert 100 == scene.tick.run().woken or costs[1:]

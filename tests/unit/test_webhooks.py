@@ -290,6 +290,14 @@ def test_what_is_no_answer_is_tried_again(answer: bytes) -> None:
     assert (caught.value.code, caught.value.retryable) == (Code.DESTINATION_UNREACHABLE, True)
 
 
+def test_a_name_that_no_resolver_can_take_is_unreachable() -> None:
+    """Python refuses labels of more than 63 characters by an error of another kind."""
+    network = Network()
+    with pytest.raises(Fault) as caught:
+        GuardedWebhooks((), OWN, backend=network).post(f"https://{'a' * 64}.example/", b"{}", {})
+    assert (caught.value.code, network.connected) == (Code.DESTINATION_UNREACHABLE, [])
+
+
 def test_the_next_address_is_tried() -> None:
     """One dead address of several does not make a destination unreachable."""
     network = Network(refuse=("93.184.216.34",))

@@ -6,7 +6,7 @@ const KEY = 'mailgrant-key';
 /** Whether administrators sign in with the organisation's accounts instead of a key. */
 export const easyAuth = page.auth === 'easyauth';
 
-/** A refusal: *message* is a sentence for people; `code`, `status`, `requestId`, `errors`, `microsoft` as answered. */
+/** A refusal: *message* is a sentence for people; the rest is as answered, *body* all of it. */
 export class Problem extends Error {
   constructor(status, body = {}, requestId = '') {
     super(body.detail || sentences[status] || `The server answered ${status || 'nothing'}.`);
@@ -15,6 +15,7 @@ export class Problem extends Error {
     this.requestId = body.request_id || requestId;
     this.errors = body.errors || [];
     this.microsoft = body.microsoft || null;
+    this.body = body;
   }
 }
 
@@ -73,7 +74,7 @@ async function json(method, path, options) {
   return answer.status === 204 ? null : answer.json();
 }
 
-/** Read; a name in a path is put in with `seg`. */
+/** Read; names in a path are put in with `seg`. */
 export const get = (path, query) => json('GET', path, { query });
 /** Make or do something. */
 export const post = (path, body = {}, query = undefined) => json('POST', path, { body, query });

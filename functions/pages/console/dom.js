@@ -1,4 +1,4 @@
-// Elements without innerHTML: whatever comes from mail or from the API becomes a text node or a checked attribute.
+// Elements without markup: whatever comes from mail or from the API becomes a text node or a checked attribute.
 
 const SVG = 'http://www.w3.org/2000/svg';
 const LINKS = /^(#|\/|https?:|mailto:|blob:)/i;
@@ -22,6 +22,12 @@ export function h(tag, attributes = {}, ...children) {
 /** Make an SVG element, as `h` does. */
 export function svg(tag, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/** Add children to *parent*, as `h` does; the DOM's own `append` would write "null" for what is not there. */
+export function add(parent, ...children) {
+  append(parent, children);
+  return parent;
 }
 
 /** Put children in place of all that *parent* has. */
