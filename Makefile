@@ -16,7 +16,7 @@ N ?= 20
 .PHONY: help
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*##" } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*##/ { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
 setup: ## Find Python and Node, install the pinned packages (cached; every command below does it first)
@@ -60,6 +60,10 @@ lock: setup ## Pin requirements.txt and requirements-dev.txt anew from the .in f
 		--custom-compile-command "make lock" $(ARGS) requirements.in --output-file requirements.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
 		--custom-compile-command "make lock" $(ARGS) requirements-dev.in --output-file requirements-dev.txt
+
+.PHONY: screenshots
+screenshots: setup ## Take a picture of every page into docs/screenshots (needs chromium or google-chrome)
+	@$(PYTHON) -m localcloud screenshots $(ARGS)
 
 ##@ Commands that print figures
 

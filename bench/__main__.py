@@ -5,7 +5,7 @@ import importlib
 import json
 import sys
 
-AREAS = ("tokens", "idle", "fetch", "large", "growth", "send")
+AREAS = ("tokens", "idle", "fetch", "large", "growth", "send", "upload")
 
 
 def main() -> int:

@@ -2,9 +2,9 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from functions.requests import Body
 from shared.compose import recipients
@@ -173,6 +173,35 @@ class ChangeConnection(Options):
         if "status_webhook" in sent:
             values["status_webhook"] = self.status_webhook.asked() if self.status_webhook else None
         return values
+
+
+class BulkOperation(Body):
+    """One operation; *connection* is the body that ``POST connections`` or ``PATCH connections/{id}`` would take."""
+
+    op: Literal["create", "patch", "delete", "enable", "disable"]
+    id: Annotated[str, Field(max_length=100)] = ""
+    connection: dict[str, Any] | None = None
+    version: int | None = None
+    discard: bool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.op == "create") == bool(self.id):
+            raise ValueError("every operation but create needs an id, and create makes one")
+        if (self.op in ("create", "patch")) != (self.connection is not None):
+            raise ValueError("create and patch need connection, the others take none")
+        if self.version is not None and self.op in ("create", "delete"):
+            raise ValueError("version is for patch, enable and disable")
+        if self.discard and self.op != "delete":
+            raise ValueError("discard is for delete")
+        return self
+
+
+class BulkBody(Body):
+    """POST connections/bulk; the operations are done one after the other, and each succeeds or fails by itself."""
+
+    operations: Annotated[list[BulkOperation], Field(min_length=1, max_length=100)]
+    dry_run: bool = False
 
 
 class RedeliverBody(Body):

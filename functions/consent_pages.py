@@ -19,6 +19,8 @@ RIGHTS = (
     ("Mail.Send", "Send mail as every mailbox, unless you limit it to chosen ones."),
     ("User.Read.All", "Read names and addresses of your organisation's people, to find their mailboxes."),
 )
+MAIL_ROLE_IDS = ("e2a3a72e-5f79-4c64-b1b1-878b674786c9", "b633e1c5-b582-4048-a93e-9f11b44c7e96")
+"""What Graph calls Mail.ReadWrite and Mail.Send in role assignments. Source: graph-docs `permissions-reference.md`."""
 _TITLES = {
     GrantStatus.ACTIVE: ("Authorized successfully", "good"),
     GrantStatus.UNCONFIRMED: ("Consent received, waiting for confirmation", "calm"),
@@ -74,6 +76,7 @@ def start_page(ticket: Ticket, credential: Credential, settings: Settings) -> fu
         name=credential.name,
         organisation=f"the organisation {tenant}" if tenant else "your organisation",
         client_id=credential.client_id,
+        mail_role_ids=MAIL_ROLE_IDS,
         rights=RIGHTS,
         signs_in=credential.multitenant,
         expires_at=ticket.expires_at,
@@ -96,6 +99,9 @@ def result_page(outcome: Outcome, settings: Settings) -> func.HttpResponse:
         "excess": (),
         "facts": [fact for fact in facts if fact[1]],
         "waiting": False,
+        "receipt": (),
+        "client_id": outcome.credential.client_id if outcome.credential else "",
+        "mail_role_ids": MAIL_ROLE_IDS,
     }
     if state.problem:
         title, mood, detail = _PROBLEMS.get(state.problem, "Not authorized"), "bad", state.detail
@@ -106,6 +112,7 @@ def result_page(outcome: Outcome, settings: Settings) -> func.HttpResponse:
         title, mood = _TITLES[grant.status]
         detail = _settled_words(grant)
         values |= {"granted": grant.granted, "missing": grant.missing, "excess": grant.excess}
+        values["receipt"] = _receipt(outcome.credential, grant)
     else:
         title, mood, detail = "Consent received, being checked", "calm", _pending_words(grant)
         values["waiting"] = True
@@ -113,6 +120,27 @@ def result_page(outcome: Outcome, settings: Settings) -> func.HttpResponse:
             values |= {"granted": grant.granted, "missing": grant.missing}
     html = render("result.html", style_url=style_url(settings), title=title, mood=mood, detail=detail, **values)
     return html_reply(html, headers={"Refresh": str(REFRESH_SECONDS)} if values["waiting"] else None)
+
+
+def _receipt(credential: Credential | None, grant: Grant) -> list[tuple[str, str]]:
+    """Return what an administrator should keep of a consent; nothing where nothing was given."""
+    if credential is None or not grant.granted:
+        return []
+    facts = [
+        ("To whom", credential.name),
+        ("Application (client) ID", credential.client_id),
+        ("Organisation", f"{grant.domain} ({grant.tenant})" if grant.domain else grant.tenant),
+        ("Consented", _moment(grant.since)),
+        ("Rights seen in a token", ", ".join((*grant.granted, *grant.excess))),
+        ("Seen", _moment(grant.checked_at)),
+        ("Signed in as", grant.signed_in_as),
+        ("Number of this receipt", grant.id),
+    ]
+    return [fact for fact in facts if fact[1]]
+
+
+def _moment(text: str) -> str:
+    return f"{text[:16].replace('T', ' ')} UTC" if text else ""
 
 
 def _settled_words(grant: Grant) -> str:

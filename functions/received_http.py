@@ -8,7 +8,7 @@ from functions.requests import Request
 from shared.audit import Audit
 from shared.errors import FieldFault, InvalidRequest
 from shared.receipts import ReceiptStatus
-from shared.received import Content, Received, attempts_view, receipt_view
+from shared.received import Content, Received, Wanted, attempts_view, receipt_view
 from shared.settings import Settings
 
 
@@ -82,8 +82,16 @@ def _contents(bp: func.Blueprint, received: Received, audit: Audit, settings: Se
 
 
 def list_reply(received: Received, connection_id: str, request: Request) -> func.HttpResponse:
-    """Return the page of a connection's mail that the request asks for by ``?limit=``, ``?cursor=``, ``?status=``."""
-    page = received.page(connection_id, request.limit(), request.query("cursor"), _status(request))
+    """Return the page of a connection's mail that the request's query asks for."""
+    wanted = Wanted(
+        status=_status(request),
+        since=request.moment("since"),
+        until=request.moment("until"),
+        sender=request.query("from"),
+        subject=request.query("subject"),
+        message_id=request.query("message_id"),
+    )
+    page = received.page(connection_id, request.limit(), request.query("cursor"), wanted)
     return json_reply({"data": [receipt_view(item) for item in page.items], "next_cursor": page.next_cursor})
 
 

@@ -47,6 +47,10 @@ class Administrator:
         """PATCH JSON and return the JSON."""
         return self._json(self._client.patch(path, json=body))
 
+    def put(self, path: str, body: Any) -> Any:
+        """PUT JSON and return the JSON."""
+        return self._json(self._client.put(path, json=body))
+
     def delete(self, path: str) -> Any:
         """DELETE and return the JSON, None where there is none."""
         return self._json(self._client.delete(path))

@@ -44,8 +44,9 @@ class Visit:
 
     def faults(self) -> list[str]:
         """Return what axe-core finds seriously wrong for people with disabilities, one line for each element."""
-        self.page.evaluate(_AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("axe.run()")
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(_AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate("axe.run({resultTypes: ['violations'], preload: false})")
         return [
             f"{rule['id']}: {rule['help']}: {node['html'][:200]}"
             for rule in found["violations"]

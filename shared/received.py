@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ from shared.receipts import (
 from shared.schedule import DELIVER as DELIVER_KIND
 from shared.schedule import DueRow, Wakeup
 from shared.stored_mail import read_attachment, read_mail
+from shared.times import to_inverted_key
 from shared.waking import wake
 
 MOST_SCANNED = 1000
@@ -50,6 +51,36 @@ class Found:
     def id(self) -> str:
         """The receipt's public id."""
         return public_id(self.connection_id, self.receipt.hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    Which mail a list holds: of one *status*, stored in *since* ≤ time < *until*, beginning with *sender* and *subject*.
+
+    Case does not matter for those two; *message_id* is that of the mail's header, with or without its angle brackets.
+    """
+
+    status: ReceiptStatus | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    sender: str = ""
+    subject: str = ""
+    message_id: str = ""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether mail has to be looked at to tell if it is wanted."""
+        return bool(self.status or self.sender or self.subject or self.message_id)
+
+    def takes(self, receipt: Receipt) -> bool:
+        """Tell whether *receipt* is wanted, whatever its time."""
+        return (
+            self.status in (None, receipt.status)
+            and receipt.sender.casefold().startswith(self.sender.casefold())
+            and receipt.subject.casefold().startswith(self.subject.casefold())
+            and self.message_id.strip("<>") in ("", receipt.internet_message_id.strip("<>"))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +111,26 @@ class Received:
         self._base_url = base_url
         self._clock = clock
 
-    def page(self, connection_id: str, limit: int, cursor: str, status: ReceiptStatus | None) -> Page[Found]:
+    def page(self, connection_id: str, limit: int, cursor: str, wanted: Wanted) -> Page[Found]:
         """
-        Return received mail of a connection, newest first, all or of one *status*.
+        Return received mail of a connection, newest first, as *wanted*.
 
         A page may be short, even empty, where many others had to be passed over; only the missing cursor ends the list.
         Raises `NotFound`, and `InvalidRequest` for a foreign cursor.
         """
         self._require_connection(connection_id)
-        prefix = f"v|{status.value}|" if status in VIEWED and status is not None else "d|"
-        first = _first_key(prefix, cursor)
-        most = MOST_SCANNED if status else limit + 1
-        rows = self._receipts.read(connection_id, first, f"{prefix}~", most).rows
+        prefix = f"v|{wanted.status.value}|" if wanted.status in VIEWED and wanted.status is not None else "d|"
+        first, last = _first_key(prefix, cursor), f"{prefix}~"
+        if wanted.until is not None:
+            first = max(first, f"{prefix}{to_inverted_key(wanted.until)}~")
+        if wanted.since is not None:
+            last = f"{prefix}{to_inverted_key(wanted.since)}~"
+        most = MOST_SCANNED if wanted.chooses else limit + 1
+        rows = self._receipts.read(connection_id, first, last, most).rows if first < last else []
         found: list[Found] = []
         for number, row in enumerate(rows):
             receipt = _get(self._receipts, connection_id, row.key.rpartition("|")[2])
-            if receipt is not None and status in (None, receipt.status):
+            if receipt is not None and wanted.takes(receipt):
                 found.append(Found(connection_id, receipt))
             if len(found) == limit:
                 return Page(found, _cursor(row.key) if number + 1 < len(rows) else None)

@@ -170,7 +170,13 @@ _CONNECTIONS = {
     ),
 }
 
-_LISTED = (*PAGE, status_filter(ReceiptStatus))
+_LISTED = (
+    *SPAN,
+    status_filter(ReceiptStatus),
+    Parameter("from", "How the sender's address begins."),
+    Parameter("subject", "How the subject begins."),
+    Parameter("message_id", "The mail's own Message-ID."),
+)
 _RECEIVED = {
     "received_list": Route(
         "GET connections/{id}/received", ADMIN, "List received mail", {200: mail.ReceiptPage}, parameters=_LISTED

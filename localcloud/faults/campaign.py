@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -190,8 +192,10 @@ class Campaign:
         host.start()
         if scenario.hosts > 1:
             second.start()
+        thaw = _thawing(host.pid, frozen)
         work.begin()
-        lived = self._watch(host, work, scenario.patience, frozen)
+        lived = self._watch(host, work, scenario.patience, thaw)
+        thaw.cancel()
         host.kill()
         self.kills += 1
         if scenario.hosts > 1:
@@ -202,16 +206,13 @@ class Campaign:
         return lived
 
     @staticmethod
-    def _watch(host: HostProcess, work: Work, patience: float, frozen: float) -> bool:
-        """Tell whether the host still lives at the end; should it stand still, it goes on after *frozen* seconds."""
-        began = time.monotonic()
-        while time.monotonic() < began + patience:
+    def _watch(host: HostProcess, work: Work, patience: float, thaw: threading.Timer) -> bool:
+        """Tell whether the host still lives at the end, which is not before *thaw* is over."""
+        ends = time.monotonic() + patience
+        while time.monotonic() < ends:
             if host.has_ended(0.05):
                 return False
-            if frozen and time.monotonic() > began + frozen:
-                os.kill(host.pid, signal.SIGCONT)
-                frozen = 0.0
-            if not frozen and work.done():
+            if not thaw.is_alive() and work.done():
                 return not host.has_ended(GRACE_SECONDS)
         return host.is_running()
 
@@ -242,3 +243,17 @@ class Campaign:
         except TimeoutError as error:
             self.console.print(str(error))
         self.passed += Counter(journal.read_text().splitlines() if journal.exists() else [])
+
+
+def _thawing(pid: int, frozen: float) -> threading.Timer:
+    """Let a process that may stand still go on after *frozen* seconds; 0 does nothing."""
+
+    def go_on() -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+    timer = threading.Timer(frozen, go_on)
+    timer.daemon = True
+    if frozen:
+        timer.start()
+    return timer

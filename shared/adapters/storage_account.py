@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
 from azure.core.pipeline.transport import RequestsTransport
-from requests import Session
+from requests import PreparedRequest, Session
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 
@@ -76,7 +76,13 @@ def transport() -> RequestsTransport:
     pool = HTTPAdapter(pool_connections=_POOL, pool_maxsize=_POOL, max_retries=0)
     for scheme in ("http://", "https://"):
         session.mount(scheme, pool)
+    session.auth = _as_signed
     return RequestsTransport(session=session, session_owner=False, **TIMEOUTS)
+
+
+def _as_signed(request: PreparedRequest) -> PreparedRequest:
+    """Leave a request as the SDK signed it: without this, Requests looks for a .netrc at every call, and obeys it."""
+    return request
 
 
 class Heard:

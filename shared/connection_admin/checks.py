@@ -1,4 +1,4 @@
-"""The test of a connection: each right that it needs apart, and the proof that a mailbox that it must not reach is shut."""
+"""The test of a connection: each right that it needs apart, and the proof that another mailbox is shut."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shared.registry import Registry
 from shared.tokens import Tokens
 
 _SEND = REQUIRED_ROLES[1]
-_NOT_TOLD = "Exchange decides about this mailbox, and sending cannot be tested without sending. Send a mail to yourself."
+_NOT_TOLD = "Exchange decides about this mailbox, and sending cannot be tested without sending. Send one mail to see."
 _OPEN = (
     "The app can read this mailbox, though it must not. Limit it in Exchange (RBAC for Applications), and remove "
     "Mail.ReadWrite and Mail.Send from the app in Entra; a change takes up to 2 hours."

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.connection_admin.rules import START_ALL, START_NOW
 from shared.connection_rows import Tombstone, tombstone_key
@@ -14,6 +14,8 @@ from shared.rows import decode
 from shared.times import from_text, to_text
 
 _POINTER = "/start/continue_from"
+_CLOCKS = timedelta(minutes=5)
+"""By how much the clock of whoever asks may be ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,11 @@ class Heir:
 
 
 def first_run(connection: Connection, now: datetime) -> Run:
-    """Return the run of a connection that continues none; *now* is storage's time, not the host's."""
+    """
+    Return the run of a connection that continues none; *now* is storage's time, not the host's.
+
+    Raises `InvalidRequest` for a start in the future: mail that comes before it would be taken like any that is new.
+    """
     return Run(connection.id, since=_since(connection, now))
 
 
@@ -64,4 +70,10 @@ def _since(connection: Connection, now: datetime) -> str:
     """Return the time before which nothing is taken, '' where everything is; *now* is storage's, not the host's."""
     if connection.start == START_ALL:
         return ""
-    return to_text(now) if connection.start == START_NOW else to_text(from_text(connection.start))
+    if connection.start == START_NOW:
+        return to_text(now)
+    moment = from_text(connection.start)
+    if moment > now + _CLOCKS:
+        message = 'start lies in the future; "now" takes what comes from now on'
+        raise InvalidRequest(f"The connection cannot be made: {message}.", [FieldFault("/start", "in_future", message)])
+    return to_text(moment)

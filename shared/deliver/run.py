@@ -18,6 +18,7 @@ from shared.deliver.handing import Batch, Handing, Outcome, Secrets
 from shared.deliver.job import LONGEST_BACK, DeliveryJob, LeaseLost, claim, follow, held, leave_word, remove_stray
 from shared.deliver.recording import Recorder
 from shared.deliver.redelivering import Redelivering
+from shared.deliver.reports import ReportReader
 from shared.errors import RowMissing
 from shared.events import EventMaker
 from shared.identifiers import box_of, is_connection_id, shard_of
@@ -63,6 +64,7 @@ class Deliver:
         self._back = Back(retry_seconds, LONGEST_BACK)
         self._recorder = Recorder(tables.receipts, self._back)
         self._redelivering = Redelivering(tables.receipts)
+        self._reports = ReportReader(tables, blobs.received, wakeups)
         self._monotonic = monotonic
 
     def run(self, wakeup: Wakeup) -> None:
@@ -121,6 +123,7 @@ class Deliver:
             first = False
             batch = self._handing.hand_over(job, work)
             self._settle(job, batch)
+            self._reports.note(job.connection, batch.outcomes, job.now)
             if batch.trouble is not None:
                 raise batch.trouble
             if job.delivery.paused or all(outcome.ours for outcome in batch.outcomes):

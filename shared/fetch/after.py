@@ -10,7 +10,7 @@ from itertools import islice
 from shared.codes import Code
 from shared.connections import Action, Back
 from shared.errors import CredentialFault, Fault, GrantFault, ItemFault, RowChanged, RowMissing, Throttled, Unreachable
-from shared.fetch.contents import BATCH, Content, ContentReader, Wanted
+from shared.fetch.contents import BATCH, LARGE_AT_ONCE, Content, ContentReader, Wanted
 from shared.fetch.job import Job, portions
 from shared.fetch.pages import PageStore, with_content, work_of
 from shared.fetch.telling import quarantined
@@ -85,8 +85,9 @@ class AfterFetch:
                     due.append((work, read_receipt(row.values)))
             if kind == AFTER:
                 self._apply(job, mailbox, self._not_yet_there(job, mailbox, due))
-            elif due:
-                self._fetch_again(job, mailbox, due)
+            else:
+                for portion in portions(due, LARGE_AT_ONCE):
+                    self._fetch_again(job, mailbox, portion)
 
     def _not_yet_there(
         self, job: Job, mailbox: GraphMailbox, due: list[tuple[Work, Receipt]]
@@ -165,7 +166,7 @@ class AfterFetch:
         row = self._receipts.get(job.connection.id, receipt_key(receipt.hash))
         return [Delete(work.key), *(change(receipt, refused, row.etag) if row is not None else [])]
 
-    def _fetch_again(self, job: Job, mailbox: GraphMailbox, due: list[tuple[Work, Receipt]]) -> None:
+    def _fetch_again(self, job: Job, mailbox: GraphMailbox, due: Sequence[tuple[Work, Receipt]]) -> None:
         wanted = [Wanted(receipt.graph_id, None) for _, receipt in due]
         contents = self._reader.read(job, mailbox, wanted)
         stored: list[Receipt] = []

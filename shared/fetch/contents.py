@@ -7,7 +7,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from shared.errors import CredentialFault, Fault, GrantFault, ItemFault, Throttled
-from shared.fetch.job import Job
+from shared.fetch.job import Job, portions
 from shared.fetch.room import BeyondLimit
 from shared.ports import Blobs, GraphMailbox, GraphReading, StoredBlob
 from shared.receipts import hash_of
@@ -16,6 +16,8 @@ from shared.turns import PERMITS
 BATCH = 20
 BATCH_BYTES = 4 * 1024 * 1024
 SMALL_BYTES = 256 * 1024
+LARGE_AT_ONCE = 16
+"""Of so many large mails receipts are written together: a page of them may take longer than a host lets a run last."""
 THROTTLE_TRIES = 3
 LONGEST_WAIT = 10.0
 
@@ -89,9 +91,9 @@ class ContentReader:
             yield came
             if trouble is not None:
                 raise trouble
-        if large:
+        for portion in portions(large, LARGE_AT_ONCE):
             found = Contents()
-            self._read_large(job, mailbox, large, found, workers)
+            self._read_large(job, mailbox, portion, found, workers)
             yield dict(found.results)
             if found.trouble is not None:
                 raise found.trouble
@@ -135,7 +137,7 @@ class ContentReader:
         return came, None
 
     def _read_large(
-        self, job: Job, mailbox: GraphMailbox, wanted: list[Wanted], found: Contents, workers: Executor
+        self, job: Job, mailbox: GraphMailbox, wanted: Sequence[Wanted], found: Contents, workers: Executor
     ) -> None:
         futures = {item.id: workers.submit(self._stream, job, mailbox, item.id) for item in wanted}
         for key, future in futures.items():

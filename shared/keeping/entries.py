@@ -81,6 +81,17 @@ class Outgoing:
                 for key in [*viewed, row.key]:
                     self._commit([Delete(key, ANY)])
 
+    def loops(self) -> None:
+        """Remove counts of mails to one address that are older than a day; they count for an hour."""
+        limit = to_text(self.round.now - UNUSED)
+        first = "l|"
+        while self.round.go_on() and (rows := self._read(first, "l~")):
+            for row in rows:
+                if str(row.values.get("at", "")) < limit:
+                    with suppress(RowChanged, RowMissing):  # a mail was counted this moment
+                        self.round.tables.outbox.commit(self.round.connection.id, [Delete(row.key, row.etag)])
+            first = f"{rows[-1].key}-"
+
     def _expire(self, entry: Entry) -> None:
         """Remove the bytes first, and what names them after."""
         if not entry.payload:

@@ -106,6 +106,7 @@ class Keep:
             record = outgoing.sweep(outgoing.expire(record))
             outgoing.uploads()
             outgoing.forget()
+            outgoing.loops()
         return self._logs(work, record)
 
     def _incoming(self, work: Round, record: Keeping) -> Keeping:

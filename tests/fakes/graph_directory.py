@@ -14,8 +14,9 @@ _WELL_KNOWN = {"inbox": FOLDERS[0], "deleteditems": FOLDERS[1]}
 @dataclass
 class MemoryDirectory:
     """
-    The `GraphDirectory` port; *failures* makes its methods fail, *closed* denies every mailbox, *shut* those of these users.
+    The `GraphDirectory` port; *failures* makes its methods fail, *closed* denies every mailbox.
 
+    *shut* denies those that are named so.
     Asking for a token is part of every call.
     """
 

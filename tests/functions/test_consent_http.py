@@ -9,7 +9,7 @@ import pytest
 from functions import consent_http
 from shared.credentials import Credential
 from tests.fakes.entra import ALL_ROLES
-from tests.scenes.administration import CONTOSO, FABRIKAM, Administration
+from tests.scenes.administration import CLIENT_ID, CONTOSO, FABRIKAM, Administration
 from tests.scenes.calls import Caller
 
 HOST = {"Host": "mail.example"}
@@ -273,6 +273,28 @@ def test_consent_given_again_waits_for_its_own_check(admin: Administration, call
     assert "Refresh" in waiting.headers
     assert "being checked" in text_of(waiting)
     assert "Authorized successfully" in text_of(caller.call("GET", result, headers=HOST))
+
+
+def test_a_consent_ends_in_a_receipt_to_keep(admin: Administration, caller: Caller, link: str) -> None:
+    """What, when, which tenant and rights, how to limit it, how to take it back; none while nothing is settled."""
+    result = back_from(caller, link)
+    waiting = text_of(caller.call("GET", result, headers=HOST))
+    admin.work()
+    grant = admin.grants.all()[0]
+    text = text_of(caller.call("GET", result, headers=HOST))
+
+    assert "Receipt" not in waiting
+    told = (CLIENT_ID, CONTOSO, f"{grant.since[:16].replace('T', ' ')} UTC", ", ".join(ALL_ROLES), grant.id)
+    assert [] == [part for part in told if part not in text]
+    assert "New-ManagementRoleAssignment" in text
+    assert "Enterprise applications" in text
+
+
+def test_a_consent_that_gave_nothing_has_no_receipt(admin: Administration, caller: Caller, link: str) -> None:
+    """There is nothing to keep of a refusal."""
+    result = back_from(caller, link, "error=access_denied&error_description=AADSTS65004")
+
+    assert "Receipt" not in text_of(caller.call("GET", result, headers=HOST))
 
 
 def test_a_grant_that_was_deleted_is_not_waited_for(admin: Administration, caller: Caller, link: str) -> None:

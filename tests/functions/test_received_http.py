@@ -141,7 +141,34 @@ def test_a_list_can_be_of_one_status(site: Site, status: str, count: int) -> Non
     assert {status} >= {item["status"] for item in page["data"]}
 
 
-@pytest.mark.parametrize("params", [{"status": "lost"}, {"cursor": "!"}, {"cursor": "bXxhYg=="}, {"limit": "0"}])
+def test_a_list_can_be_of_a_span_a_sender_a_subject_or_one_message(site: Site) -> None:
+    """Each filter narrows the list, together they narrow it further, and pages go on under a filter."""
+    for name in "abc":
+        site.receive(name)
+        site.world.clock.advance(60)
+
+    def subjects(**params: str) -> list[str]:
+        page = site.read("received_list", params=params, id=site.key)
+        return [item["subject"] for item in page["data"]]
+
+    mails = site.read("received_list", id=site.key)["data"]
+    middle = mails[1]
+    assert ["subject of c", "subject of b"] == subjects(since=middle["stored_at"])
+    assert ["subject of a"] == subjects(until=middle["stored_at"])
+    assert [] == subjects(since=middle["stored_at"], until=middle["stored_at"])
+    assert ["subject of b"] == subjects(subject="SUBJECT of b")
+    assert 3 == len(subjects(**{"from": middle["sender"][:3].upper()}))
+    assert [] == subjects(**{"from": "nobody"})
+    assert [middle["subject"]] == subjects(message_id=middle["internet_message_id"].strip("<>"))
+    assert [] == subjects(message_id=middle["internet_message_id"], subject="subject of a")
+    first = site.read("received_list", params={"limit": "1", "subject": "subject"}, id=site.key)
+    second = site.read(
+        "received_list", params={"limit": "2", "subject": "subject", "cursor": first["next_cursor"]}, id=site.key
+    )
+    assert ["subject of b", "subject of a"] == [item["subject"] for item in second["data"]]
+
+
+@pytest.mark.parametrize("params", [{"since": "x"}, {"status": "lost"}, {"cursor": "!"}, {"cursor": "bXxhYg=="}, {"limit": "0"}])
 def test_a_bad_query_is_named(site: Site, params: dict[str, str]) -> None:
     """What is wrong with a query stands in the problem."""
     assert (

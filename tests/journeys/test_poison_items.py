@@ -54,7 +54,8 @@ def test_a_preview_counts_and_makes_nothing(story: Story, consented: Organisatio
 
     assert {"would_take": 3, "exact": True, "since": None} == preview()
     assert 0 == preview(start="now")["would_take"]
-    assert 0 == preview(start={"since": "2099-01-01T00:00:00Z"})["would_take"]
+    with pytest.raises(RefusedError, match="future"):
+        preview(start={"since": "2099-01-01T00:00:00Z"})
     with pytest.raises(RefusedError) as refused:
         preview(folder="nowhere")
     assert "folder_not_found" == refused.value.problem["code"]

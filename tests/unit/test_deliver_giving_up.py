@@ -6,7 +6,6 @@ import pytest
 
 from shared.codes import Code
 from shared.connections import Destination
-from shared.deliver import handing
 from shared.deliver.job import PAUSE_AFTER
 from shared.erasure import Erasure
 from shared.errors import CredentialFault
@@ -16,6 +15,7 @@ from shared.ports import Answer
 from shared.receipts import DELIVER as WORK
 from shared.receipts import Receipt, ReceiptStatus, Work, hash_of
 from shared.schedule import NOTICE
+from shared.stored_mail import read_mail
 from tests.scenes.delivering import URL, Post
 
 HOUR = 3600
@@ -106,21 +106,20 @@ def test_a_destination_that_takes_nothing_fails_no_mail(post: Post) -> None:
 
 def test_mail_that_our_code_fails_on_holds_no_other_up(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is retried with its reason, says nothing of the destination, and the rest of its batch is recorded."""
-    read = handing.read_mail
 
     def broken(blobs: object, receipt: Receipt) -> object:
         if receipt.hash == hash_of("ill"):
             raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
-        return read(blobs, receipt)  # type: ignore[arg-type]
+        return read_mail(blobs, receipt)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(handing, "read_mail", broken)
+    monkeypatch.setattr("shared.deliver.handing.read_mail", broken)
     post.store("ill", "b", "c")
     post.go()
     ill = post.world.receipt(post.key, "ill")
     assert (ReceiptStatus.RETRYING, Code.INTERNAL_ERROR) == (ill.status, ill.fault.code)  # type: ignore[union-attr]
     assert (2, 0) == (len(post.ids()), post.row().failures)
     assert 1 == len(post.world.rows(post.key, WORK))
-    monkeypatch.setattr(handing, "read_mail", read)
+    monkeypatch.setattr("shared.deliver.handing.read_mail", read_mail)
     post.settle()
     assert ReceiptStatus.DELIVERED == post.world.receipt(post.key, "ill").status
 

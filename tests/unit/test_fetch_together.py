@@ -1,5 +1,7 @@
 """Where two features of fetch meet: work in rows and limits of a read, sweeps and pauses, lists and odd answers."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -8,7 +10,7 @@ from shared.connection_admin.incoming import due_now
 from shared.connection_rows import find
 from shared.connections import Action, AfterFetch
 from shared.errors import ItemFault, MailboxFault, Throttled, Unreachable
-from shared.fetch import after
+from shared.fetch import after, contents
 from shared.fetch.run import FetchLimits
 from shared.identifiers import shard_of
 from shared.notices import EventType
@@ -201,3 +203,31 @@ def test_a_list_without_mail_never_reaches_back_behind_its_start(world: World) -
     run = world.run(key)
     world.fetch().run(Wakeup(FETCH, key, run.seq, run.due))
     assert set() == taken(world, key)
+
+
+def test_a_run_that_dies_amid_large_mail_keeps_what_it_has(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a page that takes longer than the host lets a run last would begin anew for ever."""
+    monkeypatch.setattr(contents, "LARGE_AT_ONCE", 2)
+    world.limits = FetchLimits(page_size=20, sweep_seconds=1e9)
+    key = world.connect()
+    names = [f"m{number}" for number in range(9)]
+    world.graph.arrive(*names, size=100_000_000)
+    stream, left, kept = world.graph.content_stream, [3], []
+
+    def until_killed(mailbox: GraphMailbox, message_id: str) -> Iterator[bytes]:
+        left[0] -= 1
+        if left[0] < 0:
+            raise RuntimeError("killed")
+        return stream(mailbox, message_id)
+
+    world.graph.content_stream = until_killed  # type: ignore[method-assign]
+    for _ in range(12):
+        left[0] = 3
+        if world.run(key).claim:
+            world.clock.advance(91)
+        with suppress(RuntimeError):
+            world.go(key)
+        kept.append(len(taken(world, key)))
+        if kept[-1] == len(names):
+            break
+    assert (len(names), sorted(set(kept))) == (kept[-1], kept)

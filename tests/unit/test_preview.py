@@ -59,3 +59,14 @@ def test_a_count_that_fails_is_said_and_a_later_one_counts() -> None:
     with pytest.raises(Unreachable):
         admin.creation.preview(request, {})
     assert 0 == admin.creation.preview(request, {}).count.mails
+
+
+def test_a_start_in_the_future_is_refused() -> None:
+    """Delta brings whatever is new, so that mail from before such a start could not be told from other mail."""
+    admin = Administration()
+    request = asked(admin, to_text(admin.clock() + timedelta(hours=1)))
+    for refused in (admin.creation.preview, admin.creation.create):
+        with pytest.raises(InvalidRequest) as faults:
+            refused(request, {})
+        assert [("/start", "in_future")] == [(fault.pointer, fault.code) for fault in faults.value.faults]
+    assert "" != admin.creation.preview(asked(admin, to_text(admin.clock() + timedelta(minutes=4))), {}).since

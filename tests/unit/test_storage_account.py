@@ -1,6 +1,9 @@
 """Where the storage account lies, and what holds for every call to it."""
 
+from pathlib import Path
+
 import pytest
+from requests import Request
 
 from shared.adapters.storage_account import StorageAccount, transport
 from shared.settings import Settings
@@ -11,6 +14,20 @@ def test_every_call_has_our_timeouts() -> None:
     config = transport().connection_config
 
     assert (5, 20) == (config.timeout, config.read_timeout)
+
+
+def test_a_netrc_changes_no_signature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request leaves as the SDK signed it, whatever logins the machine keeps for others."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    signed = Request("PUT", "https://x.table.core.windows.net/t", headers={"Authorization": "SharedKey x"}, data=b"{}")
+    session = transport().session
+    assert session is not None
+
+    prepared = session.prepare_request(signed)
+
+    assert ("SharedKey x", "2") == (prepared.headers["Authorization"], prepared.headers["Content-Length"])
 
 
 @pytest.mark.parametrize(

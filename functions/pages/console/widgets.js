@@ -13,7 +13,7 @@ export function announce(text) {
 }
 
 const MOODS = {
-  good: ['active', 'delivered', 'accepted', 'sent', 'ok', 'done', 'valid', 'used', 'granted', 'proven'],
+  good: ['active', 'ready', 'delivered', 'accepted', 'sent', 'ok', 'done', 'valid', 'used', 'granted', 'proven'],
   warn: ['waiting', 'backing_off', 'propagating', 'pending', 'unconfirmed', 'unverifiable', 'partial', 'retrying', 'paused',
     'soon', 'sending', 'queued', 'expiring', 'unknown', 'outcome_unknown', 'excess'],
   bad: ['stopped', 'denied', 'revoked', 'failed', 'quarantined', 'bounced', 'expired', 'broken', 'missing', 'unhealthy',

@@ -40,7 +40,7 @@ async function authorizing(path, it) {
       ['Status', (each) => badge(each.status)],
       ['Ends', (each) => time(each.expires_at)],
       ['Grant', (each) => (each.grant_id ? link(`grants/${each.grant_id}`, 'see it') : '')],
-      ['', (each) => (each.status === 'open' ? button('Withdraw', async () => {
+      ['Action', (each) => (each.status === 'open' ? button('Withdraw', async () => {
         await del(`${path}/consent-links/${seg(each.id)}`);
         announce('Withdrawn');
         await reload();
