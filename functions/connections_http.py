@@ -1,6 +1,7 @@
 """Connections, for administrators: make, look, change, try, delete."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import azure.functions as func
 
@@ -59,23 +60,12 @@ def _writers(bp: func.Blueprint, use: ConnectionUseCases, settings: Settings) ->
         def handle(request: Request) -> func.HttpResponse:
             request.admin_write()
             body = request.body(CreateConnection)
-            asked = body.asked()
             if request.query("dry_run").lower() == "true":
-                preview = use.creation.preview(asked, body.model_dump(exclude_unset=True))
-                shown = {
-                    "would_take": preview.count.mails,
-                    "exact": preview.count.exact,
-                    "since": preview.since or None,
-                }
-                return json_reply(shown)
-            signed = asked.destination is not None and asked.destination.type == "webhook"
-            if signed:
-                use.signing.link_key()  # a vault that does not answer must show before anything is made
-            connection = use.creation.create(asked, body.model_dump(exclude_unset=True))
-            shown = view(use.lists.get(connection.id))
-            if signed:
-                shown["signing_secret"] = use.signing.signing_secret(connection.id)
-            return created(shown, f"{settings.public_base_url}/api/connections/{connection.id}")
+                preview = use.creation.preview(body.asked(), body.model_dump(exclude_unset=True))
+                would = {"would_take": preview.count.mails, "exact": preview.count.exact}
+                return json_reply({**would, "since": preview.since or None})
+            shown = made(use, body)
+            return created(shown, f"{settings.public_base_url}/api/connections/{shown['id']}")
 
         return answer(req, settings, handle)
 
@@ -124,6 +114,19 @@ def _trials(bp: func.Blueprint, use: ConnectionUseCases, settings: Settings) -> 
             return json_reply(view(use.lists.get(connection_id)), 202)
 
         return answer(req, settings, handle)
+
+
+def made(use: ConnectionUseCases, body: CreateConnection) -> dict[str, Any]:
+    """Make a connection and return it as its creator sees it: with its signing secret, this once."""
+    asked = body.asked()
+    signed = asked.destination is not None and asked.destination.type == "webhook"
+    if signed:
+        use.signing.link_key()  # a vault that does not answer must show before anything is made
+    connection = use.creation.create(asked, body.model_dump(exclude_unset=True))
+    shown = view(use.lists.get(connection.id))
+    if signed:
+        shown["signing_secret"] = use.signing.signing_secret(connection.id)
+    return shown
 
 
 def _shown(shown: Shown) -> func.HttpResponse:

@@ -6,6 +6,7 @@ import azure.functions as func
 
 from functions.pages import render
 from functions.replies import hints, html_reply, status_of
+from shared.codes import Code
 from shared.consent.trip import Outcome
 from shared.credentials import Credential
 from shared.errors import MailgrantError
@@ -113,6 +114,7 @@ def result_page(outcome: Outcome, settings: Settings) -> func.HttpResponse:
         detail = _settled_words(grant)
         values |= {"granted": grant.granted, "missing": grant.missing, "excess": grant.excess}
         values["receipt"] = _receipt(outcome.credential, grant)
+        values["facts"] = [fact for fact in facts[1:] if fact[1]] if values["receipt"] else values["facts"]
     else:
         title, mood, detail = "Consent received, being checked", "calm", _pending_words(grant)
         values["waiting"] = True
@@ -124,14 +126,15 @@ def result_page(outcome: Outcome, settings: Settings) -> func.HttpResponse:
 
 def _receipt(credential: Credential | None, grant: Grant) -> list[tuple[str, str]]:
     """Return what an administrator should keep of a consent; nothing where nothing was given."""
-    if credential is None or not grant.granted:
+    if credential is None or grant.status in (GrantStatus.DENIED, GrantStatus.REVOKED):
         return []
+    rights = ", ".join((*grant.granted, *grant.excess)) or "none; Microsoft's token does not show them"
     facts = [
         ("To whom", credential.name),
         ("Application (client) ID", credential.client_id),
         ("Organisation", f"{grant.domain} ({grant.tenant})" if grant.domain else grant.tenant),
         ("Consented", _moment(grant.since)),
-        ("Rights seen in a token", ", ".join((*grant.granted, *grant.excess))),
+        ("Rights seen in a token", rights),
         ("Seen", _moment(grant.checked_at)),
         ("Signed in as", grant.signed_in_as),
         ("Number of this receipt", grant.id),
@@ -163,6 +166,7 @@ def problem_page(error: MailgrantError, request_id: str, settings: Settings) -> 
     html = render(
         "problem.html",
         style_url=style_url(settings),
+        mood="calm" if error.code is Code.CONFLICT else "bad",
         title=_PROBLEMS.get(error.code.value, error.code.value.replace("_", " ").capitalize()),
         detail=_WORDS.get(error.code.value, error.detail),
         code=error.code.value,

@@ -110,10 +110,15 @@ def html_reply(html: str, status: int = 200, headers: Mapping[str, str] | None =
 def problem(error: MailgrantError, request_id: str) -> func.HttpResponse:
     """Return *error* as ``application/problem+json`` (RFC 9457)."""
     status = status_of(error)
+    return json_reply(problem_body(error, request_id), status, hints(error, status), "application/problem+json")
+
+
+def problem_body(error: MailgrantError, request_id: str) -> dict[str, Any]:
+    """Return *error* as the members of a problem."""
     body: dict[str, Any] = {
         "type": f"urn:mailgrant:problem:{error.code.value}",
         "title": error.code.value.replace("_", " ").capitalize(),
-        "status": status,
+        "status": status_of(error),
         "detail": error.detail,
         "code": error.code.value,
         "request_id": request_id,
@@ -122,7 +127,7 @@ def problem(error: MailgrantError, request_id: str) -> func.HttpResponse:
         body["errors"] = [asdict(fault) for fault in error.faults]
     if isinstance(error, Fault) and any(asdict(error.microsoft).values()):
         body["microsoft"] = asdict(error.microsoft)
-    return json_reply(body, status, hints(error, status), "application/problem+json")
+    return body
 
 
 def log_failure(request_id: str) -> None:

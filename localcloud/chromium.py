@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +89,7 @@ def chromium(proxy: str) -> Iterator[Chromium]:
 
     Raises FileNotFoundError where the machine has none.
     """
+    expect.set_options(timeout=WAIT_MILLISECONDS)
     path = find_chromium()
     if path is None:
         raise FileNotFoundError(ABSENT)

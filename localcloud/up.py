@@ -107,6 +107,7 @@ FUNCTIONS_URL={host.url}
 FUNCTIONS_HOST_KEY={key}
 FUNCTIONS_MASTER_KEY={host.master_key}
 
+Console  {api}/console
 Health   {api}/health
 Log      {host.log}
 

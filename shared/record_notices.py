@@ -71,8 +71,8 @@ def sent_by_others(connection_id: str, entry_id: str, now: datetime) -> Notice:
         "connection_id": connection_id,
         "message_id": entry_id,
         "code": Code.SENT_BY_OTHERS.value,
-        "detail": "A mail that was still queued lies in Sent Items, so it is not sent once more. Somebody sent its draft "
-        "by hand, or there is a defect: report it with the message's id.",
+        "detail": "A mail that was still queued lies in Sent Items, so it is not sent once more. Somebody sent its "
+        "draft by hand, or there is a defect: report it with the message's id.",
     }
     mark = marked_id("sent_by_others", entry_id)
     return Notice(EventType.CONNECTION_FAILED, connection_id, data, now, mark)

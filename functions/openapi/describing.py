@@ -155,4 +155,6 @@ def flag(name: str, description: str) -> Parameter:
 
 def status_filter(values: type) -> Parameter:
     """Return the parameter that filters by status."""
-    return Parameter("status", "Only those of this status.", {"type": "string", "enum": [item.value for item in values]})  # type: ignore[attr-defined]
+    return Parameter(
+        "status", "Only those of this status.", {"type": "string", "enum": [item.value for item in values]}
+    )  # type: ignore[attr-defined]

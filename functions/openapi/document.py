@@ -71,7 +71,9 @@ def document(base_url: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for name, route in ROUTES.items():
         for method in route.methods:
-            paths.setdefault(f"/api/{route.path.replace('{*', '{')}", {})[method.lower()] = operation(name, method, route)
+            paths.setdefault(f"/api/{route.path.replace('{*', '{')}", {})[method.lower()] = operation(
+                name, method, route
+            )
     return {
         "openapi": "3.1.0",
         "info": {"title": "Mailgrant", "version": VERSION, "summary": "Mail by consent.", "description": _ABOUT}

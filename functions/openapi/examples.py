@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _GRANT = "grant_01KB3V4Q0G2M5T8X9Z6Y7W1C3D.9c1a0e52-8f0b-4d34-9d52-0c1f6f3f7f11"
+_CONNECTION = "conn_3a73f5a0e922000b01M81CWCPRQJ6E524XR1A4GS3B"
 
 EXAMPLES: Mapping[str, Any] = {
     "CreateCredential": {
@@ -30,6 +31,13 @@ EXAMPLES: Mapping[str, Any] = {
         "start": "now",
         "after_fetch": {"action": "read"},
         "destination": {"type": "webhook", "url": "https://hooks.example/mail"},
+    },
+    "BulkBody": {
+        "dry_run": True,
+        "operations": [
+            {"op": "patch", "id": _CONNECTION, "connection": {"interval_minutes": 15}, "version": 3},
+            {"op": "disable", "id": _CONNECTION},
+        ],
     },
     "ChangeConnection": {"interval_minutes": 15, "after_fetch": None},
     "TestConnection": {"unreachable_mailbox": "director@contoso.example"},

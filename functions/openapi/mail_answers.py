@@ -4,12 +4,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from functions.openapi.answers import Answer, Fault, Time
+from functions.openapi.answers import Answer, Fault, Problem, Time
 from shared.connections import Limits
 from shared.connections import Status as ConnectionStatus
 from shared.mail.parsed import Automatic, Parsed
 from shared.outbox.work import Status as MessageStatus
 from shared.receipts import ReceiptStatus
+
+
+_SHOWN_ONCE = "In the answers to creation and rotation only."
 
 
 class NamedFolder(Answer):
@@ -98,17 +101,28 @@ class IncomingConnection(_AnyConnection):
     delivered: int
     failed: int
     redelivery: Redelivery | None
-    signing_secret: str = Field(default="", description="In the answers to creation and rotation only.")
+    signing_secret: str = Field(default="", description=_SHOWN_ONCE)
+
+
+class StatusWebhook(Answer):
+    """Where word of what became of each message goes."""
+
+    url: str
+    signing_version: int
+    signing_secret_rotated_at: Time | None
+    signing_overlap_until: Time | None
 
 
 class OutgoingConnection(_AnyConnection):
     """A mailbox that mail is sent from."""
 
     direction: Literal["outgoing"]
+    status_webhook: StatusWebhook | None
     hold_hours: int
     max_message_mb: int
     send_rate: int
     recipient_allow_list: list[str]
+    signing_secret: str = Field(default="", description=_SHOWN_ONCE)
 
 
 Connection = Annotated[IncomingConnection | OutgoingConnection, Field(discriminator="direction")]
@@ -138,6 +152,26 @@ class Tried(Answer):
     code: str
     detail: str
     milliseconds: int
+
+
+class BulkResult(Answer):
+    """What became of one operation: *problem* is there where it failed, *connection* where it is left afterwards."""
+
+    index: int
+    op: Literal["create", "patch", "delete", "enable", "disable"]
+    id: str | None
+    status: int
+    connection: Connection | None
+    problem: Problem = Field(default=None, description="Why it failed.")  # type: ignore[assignment]
+
+
+class BulkResults(Answer):
+    """What became of each operation, in their order; a dry run changed nothing."""
+
+    dry_run: bool
+    succeeded: int
+    failed: int
+    results: list[BulkResult]
 
 
 class RedeliveryCount(Answer):

@@ -1,6 +1,7 @@
 """The routes of connections, received mail, sending, hooks and templates."""
 
 from functions.connections_bodies import (
+    BulkBody,
     ChangeConnection,
     CreateConnection,
     CreateToken,
@@ -74,6 +75,14 @@ _CONNECTIONS = {
         codes=({404: (Code.NOT_FOUND,), 409: (Code.FOLDER_IN_USE, Code.CONFLICT)}, _FIELDS, MICROSOFT),
         creates=True,
     ),
+    "connections_bulk": Route(
+        "POST connections/bulk",
+        ADMIN,
+        "Create, change, delete, enable or disable up to 100 connections",
+        {200: mail.BulkResults},
+        body=BulkBody,
+        about="One after the other; each succeeds or fails by itself, so look at every result. `dry_run` only checks.",
+    ),
     "connections_change": Route(
         "PATCH connections/{id}",
         ADMIN,
@@ -144,9 +153,7 @@ _CONNECTIONS = {
         codes=(CONFLICT,),
         creates=True,
     ),
-    "tokens_list": Route(
-        "GET connections/{id}/tokens", ADMIN, "List tokens", {200: mail.TokenPage}, parameters=PAGE
-    ),
+    "tokens_list": Route("GET connections/{id}/tokens", ADMIN, "List tokens", {200: mail.TokenPage}, parameters=PAGE),
     "tokens_delete": Route("DELETE connections/{id}/tokens/{token_id}", ADMIN, "Revoke a token", {204: None}),
     "mailboxes_list": Route(
         "GET mailboxes",
@@ -182,9 +189,7 @@ _RECEIVED = {
         "GET connections/{id}/received", ADMIN, "List received mail", {200: mail.ReceiptPage}, parameters=_LISTED
     ),
     "received_get": Route("GET received/{id}", ADMIN, "Get a received mail", {200: mail.ReceivedMail}),
-    "received_erase": Route(
-        "DELETE received/{id}", ADMIN, "Erase a received mail", {204: None}, codes=(CONFLICT,)
-    ),
+    "received_erase": Route("DELETE received/{id}", ADMIN, "Erase a received mail", {204: None}, codes=(CONFLICT,)),
     "received_attempts": Route("GET received/{id}/attempts", ADMIN, "List attempts", {200: mail.AttemptList}),
     "received_retry": Route(
         "POST received/{id}/retry", ADMIN, "Fetch it again", {202: mail.Receipt}, body=_JSON, codes=(CONFLICT,)

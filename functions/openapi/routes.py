@@ -186,9 +186,7 @@ _GRANTS = {
         parameters=(flag("purge", "Erase connections, mail and records of the tenant: 202 with a report."),),
         codes=({409: (Code.GRANT_IN_USE, Code.CONFLICT)},),
     ),
-    "grants_purge": Route(
-        "GET grants/{id}/purge", ADMIN, "See how far an erasure is", {200: answers.PurgeReport}
-    ),
+    "grants_purge": Route("GET grants/{id}/purge", ADMIN, "See how far an erasure is", {200: answers.PurgeReport}),
     "grants_verify": Route(
         "POST grants/{id}/verify",
         ADMIN,

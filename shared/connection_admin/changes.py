@@ -68,9 +68,13 @@ class ConnectionChanges:
     audit: Audit
     clock: Clock
 
-    def change(self, connection_id: str, changes: Mapping[str, Any], if_match: int | None = None) -> Connection:
+    def change(
+        self, connection_id: str, changes: Mapping[str, Any], if_match: int | None = None, *, dry_run: bool = False
+    ) -> Connection:
         """
         Set *changes*, fields of `Connection` (``after_fetch`` as `AskedAction`), and fence a running fetch off.
+
+        A *dry_run* does all but write.
 
         Raises `NotFound`, `InvalidRequest`, `Conflict` for what cannot change, `PreconditionFailed` where *if_match* is
         not the present version.
@@ -94,6 +98,8 @@ class ConnectionChanges:
                 raise PreconditionFailed("The connection has changed since. Read it again and repeat the change.")
             after = replace(found.connection, **_kept(found, values), version=found.connection.version + 1)
             refuse_taken_folder(after, found.rows)
+            if dry_run:
+                return after
             if self._written(found, after, values):
                 self.audit.write(
                     "connection.change", "done", connection_id=connection_id, fields=",".join(sorted(values))
@@ -121,12 +127,12 @@ class ConnectionChanges:
                 self.audit.write("connection.fetch", "done", connection_id=connection_id)
                 return
 
-    def delete(self, connection_id: str, *, discard: bool = False) -> None:
+    def delete(self, connection_id: str, *, discard: bool = False, dry_run: bool = False) -> None:
         """
         Remove the connection; a tombstone keeps mailbox, folder and cursor, and its housekeeping purges what it kept.
 
         No error where it is gone. Raises `Conflict` (work_pending) with counts while mail is undelivered or not yet
-        marked, or sends are open, unless *discard*: mail that is given up is not fetched again.
+        marked, or sends are open, unless *discard*: mail that is given up is not fetched again. A *dry_run* only asks.
         """
         while True:
             try:
@@ -135,6 +141,8 @@ class ConnectionChanges:
                 return
             if not discard:
                 self._refuse_pending(connection_id)
+            if dry_run:
+                return
             outgoing = found.connection.direction is Direction.OUTGOING
             if outgoing:
                 self._close(connection_id, discard=discard)

@@ -89,16 +89,26 @@ class ConnectionCreation:
 
         Raises as `create` does.
         """
-        refuse_if([*faults_of(asked, fields, self.webhooks), *not_previewed(asked)])
-        connection = self._resolved(asked)
-        box, shard = connection.box, connection.shard
-        read = self.tables.connections.read(shard, f"b|{box}|", f"b|{box}~")
-        refuse_taken_folder(connection, {row.key: row for row in read.rows})
-        since = first_run(connection, read.storage_time).since
+        refuse_if(not_previewed(asked))
+        connection, now = self._examined(asked, fields)
+        since = first_run(connection, now).since
         if connection.start == START_NOW:
             return Preview(MailCount(0, exact=True), since)
         mailbox = self.tokens.graph_mailbox(connection.grant_id, connection.mailbox)
         return Preview(self.directory.mail_count(mailbox, connection.folder_id, since), since)
+
+    def examine(self, asked: NewConnection, fields: Mapping[str, Any]) -> None:
+        """Refuse what `create` would refuse at this moment, and make nothing. Raises as `create` does."""
+        self._examined(asked, fields)
+
+    def _examined(self, asked: NewConnection, fields: Mapping[str, Any]) -> tuple[Connection, datetime]:
+        """Return the connection as it would be, and storage's time."""
+        refuse_if(faults_of(asked, fields, self.webhooks))
+        connection = self._resolved(asked)
+        box, shard = connection.box, connection.shard
+        read = self.tables.connections.read(shard, f"b|{box}|", f"b|{box}~")
+        refuse_taken_folder(connection, {row.key: row for row in read.rows})
+        return connection, read.storage_time
 
     def _box(self, client_id: str, tenant: str, mailbox: str) -> str:
         return app_hash(client_id) if self.turns_by_app else box_hash(client_id, tenant, mailbox)

@@ -70,7 +70,7 @@ class Work:
     *unknown_at*. *seen_first* and *seen_last* are the first and last of the looks in a row that saw the draft,
     *nothing_since* the first of those in a row that found nothing. *refusal* is what stands against another attempt.
     *direct* mails go by ``sendMail``, which leaves nothing to look for. *confirmed_at* is when the copy in Sent Items
-    was found; *discard_copy* asks that it be removed, *copy_id* is its id until that is done. *bounces* are those known.
+    was found; *discard_copy* asks that it be removed, *copy_id* is its id until that is done. *bounces* are known.
     """
 
     id: str

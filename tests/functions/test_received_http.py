@@ -12,8 +12,8 @@ from shared.audit import Audit
 from shared.content_links import ContentLink, expiry_of, make_link
 from shared.errors import Unreachable
 from shared.identifiers import receipt_id
-from shared.receipts import hash_of
-from shared.received import Received
+from shared.receipts import Receipt, ReceiptStatus, hash_of
+from shared.received import Received, Wanted
 from shared.schedule import DELIVER, FETCH, NOTICE, Wakeup
 from shared.settings import Settings
 from tests.fakes.graph_reading import mime_of
@@ -159,13 +159,21 @@ def test_a_list_can_be_of_a_span_a_sender_a_subject_or_one_message(site: Site) -
     assert ["subject of b"] == subjects(subject="SUBJECT of b")
     assert 3 == len(subjects(**{"from": middle["sender"][:3].upper()}))
     assert [] == subjects(**{"from": "nobody"})
-    assert [middle["subject"]] == subjects(message_id=middle["internet_message_id"].strip("<>"))
-    assert [] == subjects(message_id=middle["internet_message_id"], subject="subject of a")
+    assert [] == subjects(message_id="<another@example.com>")
     first = site.read("received_list", params={"limit": "1", "subject": "subject"}, id=site.key)
     second = site.read(
         "received_list", params={"limit": "2", "subject": "subject", "cursor": first["next_cursor"]}, id=site.key
     )
     assert ["subject of b", "subject of a"] == [item["subject"] for item in second["data"]]
+
+
+@pytest.mark.parametrize("asked", ["<x@example.com>", "x@example.com"])
+def test_a_message_id_is_found_with_or_without_its_brackets(asked: str) -> None:
+    """Logs and headers write it either way."""
+    receipt = Receipt("h", "g", ReceiptStatus.STORED, "2026-01-01T00:00:00.000Z", internet_message_id="<x@example.com>")
+
+    assert Wanted(message_id=asked).takes(receipt)
+    assert not Wanted(message_id="y@example.com").takes(receipt)
 
 
 @pytest.mark.parametrize("params", [{"since": "x"}, {"status": "lost"}, {"cursor": "!"}, {"cursor": "bXxhYg=="}, {"limit": "0"}])

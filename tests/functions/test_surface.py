@@ -62,6 +62,7 @@ grants_confirm           POST       grants/{id}/confirm                         
 connections_list         GET        connections                                 admin
 connections_get          GET        connections/{id}                            admin
 connections_create       POST       connections                                 admin
+connections_bulk         POST       connections/bulk                            admin
 connections_change       PATCH      connections/{id}                            admin
 connections_delete       DELETE     connections/{id}                            admin
 connections_test         POST       connections/{id}/test                       admin

@@ -1,4 +1,4 @@
-"""What else is done after sending: drafts that nobody will send go, and each end is told in the change's transaction."""
+"""What else is done after sending: drafts that nobody will send go, and each end is told with the change."""
 
 from datetime import timedelta
 

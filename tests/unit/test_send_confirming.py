@@ -1,6 +1,7 @@
 """Accepted mail becomes sent by its copy and bounced by a report, whoever dies between, and costs little meanwhile."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -79,7 +80,7 @@ def test_lists_come_once_a_minute_at_most_and_grow_to_a_quarter_of_an_hour() -> 
     )
     for _ in range(80):
         world.run(60)
-    gaps = [later - before for before, later in zip(times, times[1:], strict=False)]
+    gaps = [later - before for before, later in pairwise(times)]
 
     assert min(gaps) >= 60
     assert max(gaps) < 1300

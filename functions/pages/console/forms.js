@@ -59,7 +59,9 @@ function told(error, made, trouble) {
   const named = (error.errors || []).map((item) => [item, made.find((it) => !it.root.hidden && it.takes(item.pointer))]);
   named.forEach(([item, it]) => it?.fault(item.message));
   const open = named.filter(([, it]) => !it).map(([item]) => item);
-  fill(trouble, problemBox(Object.assign(Object.create(error), { message: error.message, errors: open })));
+  const shown = Object.create(error, { errors: { value: open } });
+  if (named.length && !open.length) Object.defineProperty(shown, 'message', { value: 'Look at the marked fields again.' });
+  fill(trouble, problemBox(shown));
   named.find(([, it]) => it)?.[1].focus();
 }
 

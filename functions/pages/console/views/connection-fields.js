@@ -18,6 +18,7 @@ export const destinationFields = (show = yes, now = {}) => [
   { name: 'destination_type', label: 'Hand it to', type: 'select', value: now.type || 'webhook', pointer: '/destination/type', show, options: [
     ['webhook', 'a webhook (https, signed)'], ['queue', 'a queue of the storage account'], ['none', 'nobody; it is stored to be asked for']] },
   { name: 'url', label: 'Address of the webhook', type: 'url', required: true, value: now.url, pointer: '/destination/url',
+    hint: 'https, on the public internet; others only where DELIVERY_ALLOW names them.',
     show: (it) => show(it) && it.destination_type === 'webhook' },
   { name: 'queue', label: 'Name of the queue', required: true, value: now.name, pointer: '/destination/name', hint: 'It begins with out-',
     show: (it) => show(it) && it.destination_type === 'queue' },

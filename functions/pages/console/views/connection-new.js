@@ -48,8 +48,11 @@ function fields(grants, first, current) {
     { name: 'folder', label: 'Folder', type: 'custom', show: incoming, ...folderField(place),
       hint: '“inbox” is right in every language; or a path such as Inbox/Support.' },
     { name: 'start', label: 'Begin with', type: 'select', value: 'now', show: incoming, options: [
-      ['now', 'mail that comes from now on'], ['since', 'mail since a moment'], ['all', 'all mail of the folder']] },
+      ['now', 'mail that comes from now on'], ['since', 'mail since a moment'], ['all', 'all mail of the folder'],
+      ['continue', 'where a deleted connection of this folder stopped']] },
     { name: 'since', label: 'Since', type: 'moment', required: true, pointer: '/start', show: (it) => incoming(it) && it.start === 'since' },
+    { name: 'continue_from', label: 'The deleted connection', required: true, pointer: '/start/continue_from', hint: 'Its id, conn_…',
+      show: (it) => incoming(it) && it.start === 'continue' },
     { name: 'interval_minutes', label: 'Look every … minutes', type: 'number', value: 5, min: 1, max: 60, show: incoming },
     ...afterFields(incoming, folderField(place, 'deleteditems')),
     ...destinationFields(incoming),
@@ -59,10 +62,10 @@ function fields(grants, first, current) {
 }
 
 function body(values) {
-  const { since, action, after_folder, destination_type, url, queue, recipients, ...rest } = values;
+  const { since, continue_from, action, after_folder, destination_type, url, queue, recipients, ...rest } = values;
   const sent = { ...rest };
   if (values.direction === 'incoming') {
-    sent.start = values.start === 'since' ? { since } : values.start;
+    sent.start = { since: { since }, continue: { continue_from } }[values.start] || values.start;
     sent.after_fetch = afterOf(values);
     const destination = destinationOf(values);
     if (destination) sent.destination = destination;

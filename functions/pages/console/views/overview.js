@@ -2,7 +2,7 @@
 
 import { Problem, all, get } from '../api.js';
 import { add, h } from '../dom.js';
-import { badge, facts, link, note, section, table, time } from '../widgets.js';
+import { badge, facts, link, note, section, table } from '../widgets.js';
 
 export const title = 'Overview';
 const STATUSES = ['active', 'waiting', 'backing_off', 'stopped', 'disabled'];
@@ -15,8 +15,8 @@ export async function render(root) {
   }
   const counts = STATUSES.map((status) => [status, connections.filter((each) => each.status === status).length]);
   add(root,
-    h('ul', { class: 'cards', 'aria-label': 'Connections by status' }, counts.filter(([status, count]) => count || status === 'active')
-      .map(([status, count]) => h('li', {}, h('strong', {}, count), badge(status)))),
+    section('Connections', h('ul', { class: 'cards' }, counts.filter(([status, count]) => count || status === 'active')
+      .map(([status, count]) => h('li', {}, h('strong', {}, count), badge(status))))),
     section('Needs you', troubles(connections, grants, credentials)),
     section('Service', service(health)),
   );
@@ -62,7 +62,6 @@ function service(health) {
       ['Most overdue work', due.late_seconds === null || due.late_seconds === undefined ? 'unknown' : `${Math.round(due.late_seconds)} s`],
       ['Work that keeps failing', poisoned ? `${poisoned.count}${poisoned.more ? ' and more' : ''}` : 'unknown'],
       ['Version', health.version],
-      ['Seen', time(new Date().toISOString())],
     ]),
   ];
 }
