@@ -110,6 +110,10 @@ param turnKey string = 'mailbox'
 @maxLength(2000)
 param alertWebhook string = ''
 
+@description('What alarms look like: CloudEvents, a card for a Teams workflow, or a message for Slack.')
+@allowed(['cloudevents', 'teams', 'slack'])
+param alertFormat string = 'cloudevents'
+
 @description('Standard Webhooks secret (whsec_…) that signs alarms; it goes into the vault. Empty for none.')
 @secure()
 @maxLength(200)
@@ -249,6 +253,7 @@ module app 'modules/app.bicep' = {
     deliveryAllow: deliveryAllow
     deliveryProxy: deliveryProxy
     hasAlertWebhook: !empty(alertWebhook)
+    alertFormat: alertFormat
     hasAlertWebhookSecret: !empty(alertWebhookSecret)
     turnKey: turnKey
   }

@@ -4,7 +4,7 @@ using 'main.bicep'
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
 param location = readEnvironmentVariable('AZURE_LOCATION')
 
-param pythonVersion = readEnvironmentVariable('PYTHON_VERSION', '3.13')
+param pythonVersion = readEnvironmentVariable('APP_PYTHON_VERSION', '3.13')
 param instanceMemoryMB = int(readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048'))
 param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '40'))
 param httpConcurrency = int(readEnvironmentVariable('HTTP_CONCURRENCY', '16'))
@@ -30,6 +30,7 @@ param deliveryAllow = readEnvironmentVariable('DELIVERY_ALLOW', '')
 param deliveryProxy = readEnvironmentVariable('DELIVERY_PROXY', '')
 param turnKey = readEnvironmentVariable('TURN_KEY', 'mailbox')
 param alertWebhook = readEnvironmentVariable('ALERT_WEBHOOK', '')
+param alertFormat = readEnvironmentVariable('ALERT_FORMAT', 'cloudevents')
 param alertWebhookSecret = readEnvironmentVariable('ALERT_WEBHOOK_SECRET', '')
 
 param operatorEmail = readEnvironmentVariable('OPERATOR_EMAIL', '')

@@ -156,7 +156,8 @@ def model_shape(model: Any, module: Any, types: dict[str, Any]) -> dict[str, Any
         into[name] = sign + model_type(detail["type"], module, types)
     if inner:
         types["Properties"] = inner
-        top["properties"] = "!Properties"
+        needed = any(spec.startswith("!") for spec in inner.values())
+        top["properties"] = "!Properties" if needed else "Properties"
     return top
 
 
@@ -177,9 +178,9 @@ def from_model(name: str, version: str, distribution: str, package: str, model: 
 
 def main() -> None:
     """Write every file anew."""
+    schemas = [*(from_azmcp(name) for name in TYPES), *(from_model(*entry) for entry in MODELS)]
     for old in FOLDER.glob("*.json"):
         old.unlink()
-    schemas = [*(from_azmcp(name) for name in TYPES), *(from_model(*entry) for entry in MODELS)]
     for schema in schemas:
         text = json.dumps(schema, indent=1, sort_keys=False, ensure_ascii=False)
         (FOLDER / f"{schema['type'].replace('/', '_')}.json").write_text(f"{text}\n", encoding="utf-8")

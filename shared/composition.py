@@ -117,6 +117,7 @@ class Services:
     replying: Replying
     resending: Resending
     received: Received
+    message_pages: MessagePages
     refetching: Refetching
     uploads: Uploads
     tick: Tick
@@ -230,6 +231,7 @@ def compose(settings: Settings) -> Services:
         replying=Replying(tables, blobs.received),
         resending=Resending(tables, blobs, its.entries, its.accept),
         received=Received(tables, blobs.received, wakeups, signing.link_key, settings.public_base_url, now_utc),
+        message_pages=MessagePages(tables.receipts, blobs.received, signing.link_key, now_utc, clean),
         uploads=its.uploads,
         tick=Tick(tables, wakeups, now_utc),
         poison=Poison(tables, now_utc),

@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.codes import Code
 from shared.connections import connection_key
-from shared.content_links import RAW, read_link, well_formed
+from shared.content_links import PAGE, RAW, read_link, well_formed
 from shared.errors import Conflict, FieldFault, Gone, InvalidRequest, NotFound
 from shared.events import attachment_view, message_view
 from shared.identifiers import is_connection_id, shard_of, split_receipt_id
@@ -197,7 +197,7 @@ class Received:
         A malformed token costs no call to storage or vault.
         """
         link = read_link(self._link_key(), token) if well_formed(token) else None
-        if link is None:
+        if link is None or link.part == PAGE:
             raise NotFound("There is no such link.")
         place = f"{self._base_url}/api/inbox/{link.receipt_id}"
         url = f"{place}/raw" if link.part == RAW else f"{place}/attachments/{link.part}"

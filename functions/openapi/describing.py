@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from shared.codes import Code
 
 Codes = Mapping[int, tuple[Code, ...]]
-PUBLIC, ADMIN, TOKEN = "public", "admin", "token"  # noqa: S105 - who may call
+PUBLIC, ADMIN, TOKEN = "public", "admin", "token"
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 _ALWAYS: Codes = {500: (Code.INTERNAL_ERROR,), 503: (Code.STORAGE_UNAVAILABLE,)}

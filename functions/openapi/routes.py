@@ -1,10 +1,11 @@
-"""Every HTTP function by its name, with what it takes and answers: the one place that the API's description is made of."""
+"""Every HTTP function by its name, with what it takes and answers: what the API's description is made of."""
 
 from collections.abc import Mapping
 
 from functions.credentials_http import ChangeCredential, CreateCredential, CreateLink, RotateSecret, VerifyCredential
 from functions.grants_http import VerifyGrant
 from functions.openapi import answers
+from functions.openapi.connection_routes import CONNECTIONS
 from functions.openapi.describing import (
     ADMIN,
     CONFLICT,
@@ -205,4 +206,4 @@ _GRANTS = {
     ),
 }
 
-ROUTES: Mapping[str, Route] = {**_SYSTEM, **_CREDENTIALS, **_CONSENT, **_GRANTS, **MAIL}
+ROUTES: Mapping[str, Route] = {**_SYSTEM, **_CREDENTIALS, **_CONSENT, **_GRANTS, **CONNECTIONS, **MAIL}

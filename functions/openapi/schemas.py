@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from functions.openapi.answers import Problem
+from functions.openapi.connection_answers import Connection
 from functions.openapi.describing import Route
 from functions.openapi.examples import EXAMPLES
-from functions.openapi.mail_answers import Connection
 from functions.openapi.routes import ROUTES
 from functions.openapi.webhooks import ReceivedData
 from shared.codes import Code

@@ -28,7 +28,7 @@ var alerts = [
     name: 'poison'
     severity: 1
     description: 'Work failed for good: a message stands in a poison queue. See docs/operations.md.'
-    query: 'AppTraces | where Message startswith "poison.found"'
+    query: 'AppTraces | where Message startswith "poison." and SeverityLevel >= 3'
     threshold: 0
   }
   {

@@ -85,6 +85,10 @@ param deliveryProxy string
 @description('Whether the vault holds the address of alarms.')
 param hasAlertWebhook bool
 
+@description('What alarms look like.')
+@allowed(['cloudevents', 'teams', 'slack'])
+param alertFormat string
+
 @description('Whether the vault holds the secret that signs alarms.')
 param hasAlertWebhookSecret bool
 
@@ -115,6 +119,7 @@ var settings = {
   DELIVERY_ALLOW: deliveryAllow
   DELIVERY_PROXY: deliveryProxy
   ALERT_WEBHOOK: hasAlertWebhook ? '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/alert-webhook)' : ''
+  ALERT_FORMAT: alertFormat
   ALERT_WEBHOOK_SECRET: hasAlertWebhookSecret
     ? '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/alert-webhook-secret)'
     : ''

@@ -23,6 +23,7 @@ var builtInRoles = {
   'Storage Table Data Contributor': '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
   'Monitoring Metrics Publisher': '3913510d-42f4-4e42-8a64-420c390055eb'
 }
+var groupId = resourceGroup().id
 var storageRoles = [
   'Storage Blob Data Owner' // leases, function keys, packages, mail, links for uploads
   'Storage Queue Data Contributor' // triggers (releasing a message is an update), wake-ups, queues of destinations
@@ -73,7 +74,7 @@ resource secretsWithoutPurge 'Microsoft.Authorization/roleDefinitions@2022-04-01
     roleName: 'Mailgrant secrets without purge (${token})'
     description: 'Get, set, list and delete secrets; no purge, no backup, no recovery.'
     type: 'CustomRole'
-    assignableScopes: [resourceGroup().id]
+    assignableScopes: [groupId]
     permissions: [
       {
         actions: []

@@ -28,6 +28,7 @@ from shared.times import to_text
 
 RECIPIENTS = ("to", "cc", "bcc")
 PARTS = (*RECIPIENTS, "reply_to", "subject", "text", "html")
+FIRST, LAST = "tpl|", "tpl~"
 MOST_TEMPLATES = 100
 MOST_RECIPIENTS = 50
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -93,7 +94,7 @@ class MailTemplates:
     def all(self, connection_id: str) -> list[Stored]:
         """Return a connection's templates by name. Raises `NotFound`."""
         self._connection(connection_id)
-        return [_read(connection_id, row) for row in self.tables.outbox.read(connection_id, "t|", "t~").rows]
+        return [_read(connection_id, row) for row in self.tables.outbox.read(connection_id, FIRST, LAST).rows]
 
     def delete(self, connection_id: str, name: str) -> None:
         """Remove a template, no error where it is gone. Raises `Conflict` while a hook uses it."""
@@ -187,7 +188,7 @@ def _one_line(text: str) -> str:
 
 
 def _key(name: str) -> str:
-    return f"t|{name}"
+    return f"{FIRST}{name}"
 
 
 def _write(template: Stored, etag: str) -> Operation:

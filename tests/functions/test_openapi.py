@@ -92,7 +92,9 @@ def test_codes_have_the_status_that_the_problem_page_says() -> None:
 
 def test_events_are_those_of_their_page(made: dict[str, Any]) -> None:
     """Each type has its webhook; each member of its data stands in its row of docs/events.md."""
-    rows = dict(re.findall(r"^\| `([a-z.]+)` \|(.*)$", (ROOT / "docs" / "events.md").read_text(encoding="utf-8"), re.M))
+    rows = dict(
+        re.findall(r"^\| `([a-z.]+)` \|(.*)$", (ROOT / "docs" / "events.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
 
     assert {kind.short for kind in EventType} == set(rows) == set(made["webhooks"])
     plain = {kind: names for kind, names in DATA.items() if "as above" not in rows[kind.short]}

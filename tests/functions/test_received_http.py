@@ -170,13 +170,16 @@ def test_a_list_can_be_of_a_span_a_sender_a_subject_or_one_message(site: Site) -
 @pytest.mark.parametrize("asked", ["<x@example.com>", "x@example.com"])
 def test_a_message_id_is_found_with_or_without_its_brackets(asked: str) -> None:
     """Logs and headers write it either way."""
-    receipt = Receipt("h", "g", ReceiptStatus.STORED, "2026-01-01T00:00:00.000Z", internet_message_id="<x@example.com>")
+    at = "2026-01-01T00:00:00.000Z"
+    receipt = Receipt("h", "g", ReceiptStatus.STORED, at, internet_message_id="<x@example.com>")
 
     assert Wanted(message_id=asked).takes(receipt)
     assert not Wanted(message_id="y@example.com").takes(receipt)
 
 
-@pytest.mark.parametrize("params", [{"since": "x"}, {"status": "lost"}, {"cursor": "!"}, {"cursor": "bXxhYg=="}, {"limit": "0"}])
+@pytest.mark.parametrize(
+    "params", [{"since": "x"}, {"status": "lost"}, {"cursor": "!"}, {"cursor": "bXxhYg=="}, {"limit": "0"}]
+)
 def test_a_bad_query_is_named(site: Site, params: dict[str, str]) -> None:
     """What is wrong with a query stands in the problem."""
     assert (

@@ -1,11 +1,10 @@
 """The API's description against the running host: Schemathesis finds no status, type or field that is not in it."""
 
-import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from localcloud.story import Organisation, Story
 pytestmark = pytest.mark.enable_socket
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-SEED, EXAMPLES, MOST_SECONDS = 6, 4, 100
+EXAMPLES, MOST_SECONDS = 3, 100
 
 
 def config(connections: dict[str, str], tokens: dict[str, str]) -> str:
@@ -30,9 +29,8 @@ def config(connections: dict[str, str], tokens: dict[str, str]) -> str:
             f"parameters = {{ 'path.id' = '{value}' }}\n"
         )
     for pattern, scope in ((r"^/api/(messages|uploads)", "send"), (r"^/api/inbox", "receive")):
-        parts.append(
-            f"[[operations]]\ninclude-path-regex = '{pattern}'\nheaders = {{ 'X-Mailgrant-Token' = '{tokens[scope]}' }}\n"
-        )
+        header = f"'X-Mailgrant-Token' = '{tokens[scope]}'"
+        parts.append(f"[[operations]]\ninclude-path-regex = '{pattern}'\nheaders = {{ {header} }}\n")
     return "\n".join(parts)
 
 
@@ -46,17 +44,15 @@ def test_schemathesis_finds_nothing(story: Story, consented: Organisation, tmp_p
     tokens = {"send": send, "receive": receive}
     settings = tmp_path / "schemathesis.toml"
     settings.write_text(config(connections, tokens), encoding="utf-8")
-    report = tmp_path / "report.json"
     done = subprocess.run(
         [
             *(str(Path(sys.executable).with_name("st")), "--config-file", str(settings), "--no-color"),
             *("run", f"{host.url}/api/openapi.json", "--url", host.url),
             *("--header", f"x-functions-key:{host.host_key}", "--header", "X-Mailgrant-Request:1"),
-            *("--phases", "examples,coverage,fuzzing", "--checks", CHECKS, "--max-examples", str(EXAMPLES)),
-            *("--seed", str(SEED), "--generation-deterministic"),
+            *("--phases", "fuzzing", "--checks", CHECKS, "--max-examples", str(EXAMPLES)),
+            "--generation-deterministic",
             *("--generation-with-security-parameters", "false", "--no-shrink", "--continue-on-failure"),
             *("--warnings", "off", "--max-redirects", "0", "--workers", "2"),
-            *("--report", "json", "--report-json-path", str(report)),
         ],
         capture_output=True,
         text=True,
@@ -65,8 +61,13 @@ def test_schemathesis_finds_nothing(story: Story, consented: Organisation, tmp_p
         timeout=MOST_SECONDS,
         check=False,
     )
-    print(done.stdout[-60000:], done.stderr[-3000:])
-    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    print(json.dumps(found)[:2000])
+    tested = re.search(r"Tested: (\d+)", done.stdout)
 
-    assert 0 == done.returncode, done.stdout[-5000:]
+    assert 0 == done.returncode, done.stdout[-5000:] + done.stderr[-1000:]
+    assert len(paths_of(story)) == int(tested.group(1) if tested else 0)
+
+
+def paths_of(story: Story) -> list[str]:
+    """Return every operation that the running host describes."""
+    document = story.stack.admin.get("openapi.json")
+    return [f"{method} {path}" for path, item in document["paths"].items() for method in item]

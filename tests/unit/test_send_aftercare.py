@@ -40,7 +40,6 @@ def test_an_old_draft_beside_a_sent_mail_is_removed() -> None:
     entry_id = world.accept()
     orphan(world, entry_id)
     orphan(world, entry_id, "young", old=False)
-    world.items = world.exchange.items
     world.run(600)
     before = set(world.exchange.items)
     world.exchange.items["young"] = Item("young", entry_id, "", at=world.clock() + timedelta(hours=20))
@@ -122,7 +121,9 @@ def test_a_received_report_bounces_the_mail_it_is_about(days: int, marker: bool)
     mime = world.exchange.mimes[-1] if marker else world.exchange.mimes[-1].replace(b"X-Mailgrant-Entry", b"X-Other")
     report = non_delivery_report(mime, "box@contoso.example", ["x@y.example"], world.clock().timestamp())
     world.blobs.received.put("g/c/20260302/h.eml", report)
-    receipt = Receipt("h", "id", to_text(world.clock()), ReceiptStatus.STORED, blob="g/c/20260302/h.eml")
+    receipt = Receipt(
+        "h", "id", stored_at=to_text(world.clock()), status=ReceiptStatus.STORED, blob="g/c/20260302/h.eml"
+    )
     outcome = Outcome(Work(DELIVER, world.clock(), "h"), receipt, "", Mail(automatic=Automatic.BOUNCE))
     reader = ReportReader(world.tables, world.blobs.received, world.wakeups)
     for _ in range(2):

@@ -1,0 +1,42 @@
+"""A mail as a page of its own: its cleaned html, or its text; nothing in it runs and nothing is loaded."""
+
+import base64
+from collections.abc import Callable, Mapping
+from html import escape
+
+from shared.mail.parsed import Attachment, Mail
+
+MOST_CHARACTERS = 1024 * 1024
+PICTURES = ("image/gif", "image/jpeg", "image/png", "image/webp")
+"""The types of pictures that are shown; SVG is none of them, since it is a document with scripts."""
+
+Clean = Callable[[str, Mapping[str, str]], str]
+"""Return html without what may run, load or lead away; the mapping says what ``cid:`` addresses stand for."""
+
+_STYLE = (
+    "html{color-scheme:light;background:#fff;color:#1b1f24}"
+    "body{margin:1rem;font:1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}"
+    "img{max-width:100%;height:auto}pre{white-space:pre-wrap;font:inherit}"
+)
+
+
+def page_of(mail: Mail, pictures: Mapping[str, str], clean: Clean) -> str:
+    """Return the page of *mail*; *pictures* are the ``data:`` addresses of its inline ones, by content id."""
+    source = mail.html or mail.text
+    shown = source[:MOST_CHARACTERS]
+    body = clean(shown, pictures) if mail.html else f"<pre>{escape(shown)}</pre>"
+    cut = "<hr><p>The rest is left out here; the raw message has it.</p>" if len(source) > len(shown) else ""
+    return (
+        '<!doctype html><html><head><meta charset="utf-8"><title>Message</title>'
+        f"<style>{_STYLE}</style></head><body>{body}{cut}</body></html>"
+    )
+
+
+def is_picture(part: Attachment) -> bool:
+    """Tell whether *part* can be shown where the html names it."""
+    return bool(part.content_id) and part.content_type.lower() in PICTURES
+
+
+def data_address(content_type: str, content: bytes) -> str:
+    """Return *content* as a ``data:`` address."""
+    return f"data:{content_type.lower()};base64,{base64.b64encode(content).decode()}"
