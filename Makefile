@@ -43,11 +43,12 @@ test: setup ## Run every test, in WORKERS processes (ARGS="-k word" for some, in
 	@$(PYTHON) -m pytest $(if $(filter-out 0 1,$(WORKERS)),-n $(WORKERS) --dist loadfile --no-loadscope-reorder) $(ARGS)
 
 .PHONY: check
-check: setup ## Check format, lint, types and the direction of imports
+check: setup ## Check format, lint, types, the direction of imports, and the Bicep files
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
+	$(PYTHON) -m infra.check
 
 .PHONY: format
 format: setup ## Format the code and mend what the linter can mend

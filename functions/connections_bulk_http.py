@@ -50,7 +50,11 @@ def _result(
     try:
         if time.monotonic() > until:
             raise TooMany(_NOT_BEGUN, 1)
-        shown = _tried(use, operation) if dry_run else _done(use, operation)
+        shown = None
+        if dry_run:
+            _try_out(use, operation)
+        else:
+            shown = _done(use, operation)
     except MailgrantError as error:
         refused = problem_body(error, request.id)
     except Exception:  # noqa: BLE001 - the outcome of the others must still be told; it is logged
@@ -63,7 +67,7 @@ def _result(
     return {"id": operation.id or None, "status": refused["status"], "connection": None, "problem": refused}
 
 
-def _tried(use: ConnectionUseCases, operation: BulkOperation) -> None:
+def _try_out(use: ConnectionUseCases, operation: BulkOperation) -> None:
     """Refuse what would be refused at this moment, and write nothing."""
     if operation.op == "create":
         body = check(CreateConnection, operation.connection)
@@ -88,4 +92,4 @@ def _done(use: ConnectionUseCases, operation: BulkOperation) -> dict[str, Any] |
 def _change(operation: BulkOperation) -> ChangeConnection:
     if operation.op == "patch":
         return check(ChangeConnection, operation.connection)
-    return ChangeConnection(enabled=operation.op == "enable")
+    return check(ChangeConnection, {"enabled": operation.op == "enable"})

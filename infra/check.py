@@ -1,8 +1,8 @@
 """
 Check the Bicep of this folder without a network: `python -m infra.check`, part of `make check`.
 
-It parses every file, holds resources against `infra/schema/`, and asks whether names are declared, modules get what they
-ask for, and roles, settings and storage are those of the product. It does not type expressions or know functions'
+It parses every file, holds resources against `infra/schema/`, and asks whether names are declared, modules get what
+they ask for, and roles, settings and storage are those of the product. It does not type expressions or know functions'
 signatures: Microsoft's own compiler does, in `.github/workflows/bicep.yml`.
 """
 

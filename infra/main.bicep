@@ -43,6 +43,10 @@ param storageSku string = 'Standard_LRS'
 @maxValue(30)
 param storageRestoreDays int = 0
 
+@description('Queues that connections deliver mail to; each name begins with out-.')
+@maxLength(200)
+param destinationQueues array = []
+
 @description('Days for which deleted secrets can be recovered.')
 @minValue(7)
 @maxValue(90)
@@ -167,6 +171,7 @@ module storage 'modules/storage.bicep' = {
     sku: storageSku
     reachableFromInternet: !useNetwork || uploadsFromInternet
     restoreDays: storageRestoreDays
+    destinationQueues: destinationQueues
   }
 }
 

@@ -12,6 +12,7 @@ param alwaysReadyHttp = int(readEnvironmentVariable('ALWAYS_READY_HTTP', '0'))
 
 param storageSku = readEnvironmentVariable('STORAGE_SKU', 'Standard_LRS')
 param storageRestoreDays = int(readEnvironmentVariable('STORAGE_RESTORE_DAYS', '0'))
+param destinationQueues = filter(split(readEnvironmentVariable('DESTINATION_QUEUES', ''), ','), name => !empty(name))
 param vaultSoftDeleteDays = int(readEnvironmentVariable('VAULT_SOFT_DELETE_DAYS', '90'))
 param vaultPurgeProtection = bool(readEnvironmentVariable('VAULT_PURGE_PROTECTION', 'true'))
 param logRetentionDays = int(readEnvironmentVariable('LOG_RETENTION_DAYS', '30'))

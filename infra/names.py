@@ -8,7 +8,7 @@ from tree_sitter import Node
 from infra.syntax import BicepFile, Fault, body_of, literal, named, properties, text, walk
 
 _AMBIENT = {"az", "sys"}
-_BOUNDS = {"int": {"minValue", "maxValue"}, "string": {"minLength", "maxLength"}}
+_BOUNDS = {"array": {"maxLength"}, "int": {"minValue", "maxValue"}, "string": {"minLength", "maxLength"}}
 _SILENT = {"bool", "object"}
 _LOOP_NAMES = {"identifier", "loop_variable", "loop_enumerator"}
 # Locations, tags and ids that one module hands to another are bounded where they come from.
@@ -86,7 +86,9 @@ def check_modules(file: BicepFile, files: dict[Path, BicepFile]) -> list[Fault]:
         outputs[name] = set(target.declared("output_declaration"))
         asked = target.declared("parameter_declaration")
         given = {key: value for key, value in _params(body).items() if key}
-        faults += [file.fault(value, f"{path} has no parameter {key}") for key, value in given.items() if key not in asked]
+        faults += [
+            file.fault(value, f"{path} has no parameter {key}") for key, value in given.items() if key not in asked
+        ]
         needed = [key for key, value in asked.items() if len(named(value)) < 3]
         faults += [file.fault(node, f"{path} is not given {key}") for key in needed if key not in given]
     return faults + _unknown_outputs(file, outputs)
@@ -111,6 +113,8 @@ def _unknown_outputs(file: BicepFile, outputs: dict[str, set[str]]) -> list[Faul
 def check_parameter_file(file: BicepFile, main: BicepFile) -> list[Fault]:
     """Return what the parameter file sets and main.bicep does not have, and what it must set and does not."""
     asked, given = main.declared("parameter_declaration"), file.declared("variable_declaration")
-    faults = [file.fault(node, f"{main.name} has no parameter {name}") for name, node in given.items() if name not in asked]
+    faults = [
+        file.fault(node, f"{main.name} has no parameter {name}") for name, node in given.items() if name not in asked
+    ]
     needed = [name for name, node in asked.items() if len(named(node)) < 3]
     return faults + [file.fault(file.tree, f"{name} is not set") for name in needed if name not in given]

@@ -1,6 +1,8 @@
 """Whether the infrastructure fits this product: its roles, its settings, its queues, and no key anywhere."""
 
+import json
 import re
+from pathlib import Path
 
 from tree_sitter import Node
 
@@ -21,18 +23,25 @@ BY_IDENTITY = {
     name: {f"{name}__accountName", f"{name}__credential", f"{name}__clientId"}
     for name in ("AzureWebJobsStorage", "MAIL_STORAGE")
 }
-OF_THE_HOST = {
+# What the host, the worker and Azure's libraries read.
+ALWAYS = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AZURE_CLIENT_ID",
-    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
-    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY",
-    "PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME",
     "PYTHON_THREADPOOL_THREAD_COUNT",
 }
-# Settings that Bicep hands on from a parameter or a resource; all others have the code's own default.
+# Without the last one, addresses of requests, with mailboxes in them, would go into telemetry.
+OF_OPEN_TELEMETRY = {
+    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY",
+    "PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME",
+    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
+}
+ROOT = Path(__file__).parents[1]
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SECRET = re.compile(r"AccountKey=|SharedAccessKey|SharedAccessSignature|DefaultEndpointsProtocol|[?&]sig=|StorageAccountConnectionString", re.I)
+_SECRET = re.compile(
+    r"AccountKey=|SharedAccessKey|SharedAccessSignature|DefaultEndpointsProtocol|[?&]sig=|StorageAccountConnectionString",
+    re.IGNORECASE,
+)
 _SECRET_CALL = re.compile(r"(^|\.)(listKeys|listAccountSas|listServiceSas|listCredentials|getSecret|list[A-Z]\w*)$")
 _LOCKED = {
     ("Microsoft.Storage/storageAccounts", "allowSharedKeyAccess"): "false",
@@ -60,9 +69,8 @@ def check_roles(files: list[BicepFile]) -> list[Fault]:
                 faults.append(file.fault(node, f"the id {said} must stand in the map of roles"))
             if "Microsoft.KeyVault/" in said and re.search(r"purge|\*", said):
                 faults.append(file.fault(node, f"{said} would let the app purge"))
-        for name in _role_names(file):
-            if value is not None and (literal(name) or "") not in mapped:
-                faults.append(file.fault(name, f"the role {literal(name)} has no id in the map"))
+        missing = [node for node in _role_names(file) if mapped and literal(node) not in mapped]
+        faults += [file.fault(node, f"the role {literal(node)} has no id in the map") for node in missing]
     return faults
 
 
@@ -85,15 +93,19 @@ def settings_of(file: BicepFile) -> dict[str, Node]:
 def check_settings(file: BicepFile) -> list[Fault]:
     """Return settings that the app would miss, does not know, or finds with another default than the code's."""
     given = settings_of(file)
-    wanted = set().union(*(BY_IDENTITY.get(setting.name, {setting.name}) for setting in SETTINGS))
+    wanted = set().union(*(BY_IDENTITY.get(setting.name, {setting.name}) for setting in SETTINGS)) | ALWAYS
+    if "telemetryMode" in json.loads((ROOT / "host.json").read_text(encoding="utf-8")):
+        wanted |= OF_OPEN_TELEMETRY
     faults = [file.fault(file.tree, f"app setting {name} is missing") for name in sorted(wanted - set(given))]
-    for name in sorted(set(given) - wanted - OF_THE_HOST):
-        faults.append(file.fault(given[name], f"app setting {name} is known to nobody"))
+    unknown = sorted(set(given) - wanted - OF_OPEN_TELEMETRY)
+    faults += [file.fault(given[name], f"app setting {name} is known to nobody") for name in unknown]
     defaults = {setting.name: setting.default for setting in SETTINGS}
     for name, node in given.items():
         value = literal(node)
         if name in defaults and value is not None and value != defaults[name]:
-            faults.append(file.fault(node, f"app setting {name} is {value!r}, the code's default is {defaults[name]!r}"))
+            faults.append(
+                file.fault(node, f"app setting {name} is {value!r}, the code's default is {defaults[name]!r}")
+            )
     return faults
 
 
@@ -105,7 +117,9 @@ def check_defaults(main: BicepFile, app: BicepFile) -> list[Fault]:
         declared = parameters.get(text(node))
         parts = named(declared) if declared is not None else []
         if name in defaults and len(parts) > 2 and literal(parts[2]) != defaults[name]:
-            faults.append(main.fault(parts[2], f"the default of {text(node)} is not that of {name}: {defaults[name]!r}"))
+            faults.append(
+                main.fault(parts[2], f"the default of {text(node)} is not that of {name}: {defaults[name]!r}")
+            )
     return faults
 
 
@@ -122,10 +136,8 @@ def check_storage(file: BicepFile) -> list[Fault]:
     if poison is None or "'${queue}-poison'" not in text(poison) or "in workQueues" not in text(poison):
         faults.append(file.fault(poison or file.tree, "each queue needs a -poison twin"))
     loops = " ".join(text(node).split("{")[0] for _, node in resources(file))
-    for needed in ("union(containers, [packages])", "union(workQueues, poisonQueues)", "in tables"):
-        if needed not in loops:
-            faults.append(file.fault(file.tree, f"nothing is made of {needed}"))
-    return faults
+    needed = ("union(containers, [packages])", "union(workQueues, poisonQueues, destinationQueues)", "in tables")
+    return faults + [file.fault(file.tree, f"nothing is made of {part}") for part in needed if part not in loops]
 
 
 def check_identity_only(files: list[BicepFile]) -> list[Fault]:

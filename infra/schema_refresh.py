@@ -112,9 +112,7 @@ def from_azmcp(name: str) -> dict[str, Any]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     entries = json.loads(done.stdout)["results"]["BicepSchemaResult"]
     resource = next(entry for entry in entries if entry["$type"] == "Resource")
-    types = {
-        entry["name"]: shape(entry) for entry in entries if entry["$type"] in {"Object", "DiscriminatedObject"}
-    }
+    types = {entry["name"]: shape(entry) for entry in entries if entry["$type"] in {"Object", "DiscriminatedObject"}}
     body = shape(resource["bodyType"])
     if "variants" in body:
         body["variants"] = {key: value for key, value in body["variants"].items() if key in VARIANTS}
@@ -146,8 +144,8 @@ def model_shape(model: Any, module: Any, types: dict[str, Any]) -> dict[str, Any
     """Return the shape of a model; what it keeps under `properties` goes into a type of that name."""
     top: dict[str, str] = {}
     inner: dict[str, str] = {}
-    for attribute, detail in model._attribute_map.items():
-        rules = model._validation.get(attribute, {})
+    for attribute, detail in getattr(model, "_attribute_map", {}).items():
+        rules = getattr(model, "_validation", {}).get(attribute, {})
         path, into = detail["key"].partition("."), top
         name = path[0]
         if path[1]:

@@ -17,6 +17,7 @@ COMMANDS = {
         "let thousands of real mails through the product, and print what was made of them",
     ),
     "screenshots": ("localcloud.screenshots", "take a picture of every page, for docs/screenshots"),
+    "package": ("localcloud.package", "make the zip that is deployed, install it, and measure size and start"),
     "faults": ("localcloud.faults", "kill the host in the middle of its work and count what is lost or doubled"),
 }
 _DESCRIPTION = "Run the product with no Azure and no Microsoft 365. Development only."

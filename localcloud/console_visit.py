@@ -31,7 +31,7 @@ class ConsoleVisit:
         self.arrived("Overview")
 
     def go(self, path: str) -> None:
-        """Go to a view by its address, and wait until it has loaded; the one before is taken away, and not taken for it."""
+        """Go to a view by its address and wait until it has loaded; the one before is taken away, not taken for it."""
         self.page.evaluate("document.getElementById('main').replaceChildren()")
         if self.page.evaluate("location.hash") == f"#/{path}":
             self.page.reload()

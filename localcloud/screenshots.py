@@ -42,7 +42,15 @@ def run(args: argparse.Namespace) -> int:
         _consent(browser, story, contoso, args.folder)
         places = _fill(story, contoso)
         _console(browser, stack, places, args.folder)
+    _index(args.folder)
     return 0
+
+
+def _index(folder: Path) -> None:
+    """Write a page that shows every picture."""
+    pictures = [f"## {path.stem}\n\n![{path.stem}]({path.name})\n" for path in sorted(folder.glob("*.png"))]
+    words = "`make screenshots` takes these pictures from a running product with real mail in it."
+    (folder / "README.md").write_text("\n".join(["# Every page\n", f"{words}\n", *pictures]), encoding="utf-8")
 
 
 def _consent(browser: Chromium, story: Story, organisation: Organisation, folder: Path) -> None:

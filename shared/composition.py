@@ -16,6 +16,7 @@ from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_reading import HttpGraphReading
 from shared.adapters.graph_sending import GraphSender
 from shared.adapters.graph_sent import HttpGraphSent
+from shared.adapters.html_cleaning import clean
 from shared.adapters.http_client import environment_client
 from shared.adapters.key_vault import KeyVault, open_vault
 from shared.adapters.own_front import PublicFront
@@ -57,6 +58,7 @@ from shared.hooks.hooks import Hooks
 from shared.hooks.templates import MailTemplates
 from shared.keeping.run import Keep
 from shared.mailbox_probe import MailboxProbe
+from shared.message_pages import MessagePages
 from shared.outbox.work import Periods
 from shared.poison import Poison
 from shared.ports import BlobStore, Tables

@@ -16,7 +16,7 @@ _MAX_ATTACHMENT = 9999
 
 @dataclass(frozen=True, slots=True)
 class ContentLink:
-    """One object of one receipt (*part* is ``raw``, ``page`` or an attachment's number), until *expires* (Unix seconds)."""
+    """One object of one receipt (*part*: ``raw``, ``page`` or an attachment's number), until *expires* (Unix seconds)."""
 
     receipt_id: str
     part: str
@@ -57,7 +57,8 @@ def _split(token: str) -> ContentLink | None:
     parts = token.rsplit(".", 3)
     if len(parts) != 4 or split_receipt_id(parts[0]) is None or len(parts[3]) != _MAC_LENGTH:
         return None
-    if parts[1] not in (RAW, PAGE) and not (parts[1].isdigit() and len(parts[1]) <= 4 and int(parts[1]) <= _MAX_ATTACHMENT):
+    numbered = parts[1].isdigit() and len(parts[1]) <= 4 and int(parts[1]) <= _MAX_ATTACHMENT
+    if not numbered and parts[1] not in (RAW, PAGE):
         return None
     if not 1 <= len(parts[2]) <= 12 or any(character not in "0123456789abcdef" for character in parts[2]):
         return None

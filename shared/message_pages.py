@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared.codes import Code
 from shared.content_links import PAGE, ContentLink, make_link, read_link, well_formed
 from shared.errors import Gone, NotFound
-from shared.codes import Code
 from shared.identifiers import split_receipt_id
 from shared.mail.page import Clean, data_address, is_picture, page_of
 from shared.mail.parsed import Mail
@@ -86,4 +86,4 @@ class MessagePages:
 
 
 def _gone() -> Gone:
-    return Gone("The content of this mail is not stored (any more).")
+    return Gone("The content of this mail is not stored (any more).", Code.CONTENT_EXPIRED)

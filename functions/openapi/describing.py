@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel
@@ -153,8 +154,7 @@ def flag(name: str, description: str) -> Parameter:
     return Parameter(name, description, {"type": "boolean", "default": False})
 
 
-def status_filter(values: type) -> Parameter:
+def status_filter(values: type[StrEnum]) -> Parameter:
     """Return the parameter that filters by status."""
-    return Parameter(
-        "status", "Only those of this status.", {"type": "string", "enum": [item.value for item in values]}
-    )  # type: ignore[attr-defined]
+    schema = {"type": "string", "enum": [item.value for item in values]}
+    return Parameter("status", "Only those of this status.", schema)

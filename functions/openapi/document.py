@@ -19,7 +19,7 @@ _ABOUT = (
     "Problems are `application/problem+json` with a stable `code`. Unknown fields of requests are refused; "
     "ignore unknown fields of answers."
 )
-_SECURITY = {
+_SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "public": [],
     ADMIN: [{"function_key": []}, {"function_key_query": []}],
     TOKEN: [{"bearer": []}, {"token_header": []}, {"basic": []}],

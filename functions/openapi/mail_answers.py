@@ -105,6 +105,13 @@ class ReceivedMail(Receipt):
     attachments: list[Attachment]
 
 
+class PageLink(Answer):
+    """Where a mail can be looked at, for a minute."""
+
+    url: str
+    expires_at: Time
+
+
 class Attempt(Answer):
     """One attempt to fetch or deliver a mail."""
 

@@ -57,6 +57,15 @@ _RECEIVED = {
     "received_redeliver": Route(
         "POST received/{id}/redeliver", ADMIN, "Deliver it again", {202: mail.Receipt}, body=_JSON, codes=(CONFLICT,)
     ),
+    "received_page": Route(
+        "POST received/{id}/page",
+        ADMIN,
+        "Make a link to look at it safely",
+        {200: mail.PageLink},
+        body=_JSON,
+        codes=({410: (Code.CONTENT_EXPIRED,)}, VAULT),
+        about="The link holds for a minute; opening a mail is written to the audit log.",
+    ),
     "received_raw": Route(
         "GET received/{id}/raw", ADMIN, "Get its MIME", _PIECES, parameters=_READING, codes=(_CONTENT,), etag=True
     ),
@@ -91,6 +100,13 @@ _RECEIVED = {
         parameters=_READING,
         codes=(_CONTENT, {410: (Code.LINK_EXPIRED,)}, VAULT),
         etag=True,
+    ),
+    "content_page": Route(
+        "GET content/{token}/page",
+        PUBLIC,
+        "Look at a mail through a link that holds for a minute",
+        {200: File("text/html", "The mail as a page without scripts that loads nothing.")},
+        codes=({404: (Code.NOT_FOUND,), 410: (Code.CONTENT_EXPIRED, Code.LINK_EXPIRED)}, VAULT),
     ),
 }
 

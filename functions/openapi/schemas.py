@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -32,11 +32,13 @@ def name_of(model: Any) -> str:
 
 def schemas() -> dict[str, Any]:
     """Return every schema by name."""
-    bodies = [(model, "validation", TypeAdapter(model)) for model in _bodies()]
-    answers = [(name_of(model), "serialization", TypeAdapter(model)) for model in _answers()]
-    places, found = TypeAdapter.json_schemas([*bodies, *answers], ref_template=_REFS)  # type: ignore[list-item]
+    wanted: list[tuple[str, Literal["validation", "serialization"], TypeAdapter[Any]]] = [
+        *((name_of(model), "validation", TypeAdapter(model)) for model in _bodies()),
+        *((name_of(model), "serialization", TypeAdapter(model)) for model in _answers()),
+    ]
+    places, found = TypeAdapter.json_schemas(wanted, ref_template=_REFS)
     made: dict[str, Any] = dict(found.get("$defs", {}))
-    made["Connection"] = places[("Connection", "serialization")]  # type: ignore[index]
+    made["Connection"] = places[("Connection", "serialization")]
     text = json.dumps(made)
     for old, new in _NAMES.items():
         text = text.replace(old, new)

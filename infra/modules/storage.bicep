@@ -23,6 +23,10 @@ param reachableFromInternet bool
 @maxValue(30)
 param restoreDays int
 
+@description('More queues: those that connections deliver mail to.')
+@maxLength(200)
+param destinationQueues array
+
 // A test holds these equal to what the product and its local cloud use.
 var containers = ['received', 'outbox', 'uploads']
 var workQueues = ['mail-fetch', 'mail-deliver', 'mail-send', 'consent-check']
@@ -74,7 +78,7 @@ resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-01-01' = {
 }
 
 resource storageQueues 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-01-01' = [
-  for queue in union(workQueues, poisonQueues): {
+  for queue in union(workQueues, poisonQueues, destinationQueues): {
     parent: queues
     name: queue
   }

@@ -77,7 +77,9 @@ def _cut(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         waiting += chunk
         while len(waiting) >= CHUNK_BYTES:
-            yield bytes(waiting[:CHUNK_BYTES])
+            with memoryview(waiting) as view:
+                piece = bytes(view[:CHUNK_BYTES])
+            yield piece
             del waiting[:CHUNK_BYTES]
     if waiting:
         yield bytes(waiting)

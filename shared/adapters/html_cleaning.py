@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import nh3
 
-_TAGS = nh3.ALLOWED_TAGS - {"area", "map", "details", "summary"} | {"font", "tfoot", "big", "address", "section", "main"}
+_LEFT_OUT = {"area", "map", "details", "summary"}
+_TAGS = nh3.ALLOWED_TAGS - _LEFT_OUT | {"address", "big", "font", "main", "section", "tfoot"}
 _LAYOUT = {"align", "bgcolor", "border", "cellpadding", "cellspacing", "height", "valign", "width"}
 _ATTRIBUTES = {
     "*": {"style", "dir", "lang", "title"},

@@ -89,7 +89,7 @@ class ConnectionCreation:
 
         Raises as `create` does.
         """
-        refuse_if(not_previewed(asked))
+        refuse_if([*not_previewed(asked)])
         connection, now = self._examined(asked, fields)
         since = first_run(connection, now).since
         if connection.start == START_NOW:

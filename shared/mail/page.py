@@ -7,6 +7,8 @@ from html import escape
 from shared.mail.parsed import Attachment, Mail
 
 MOST_CHARACTERS = 1024 * 1024
+MOST_TAGS = 8000
+"""Html parsers take time by the square of the depth; this many tags inside one another take about a second."""
 PICTURES = ("image/gif", "image/jpeg", "image/png", "image/webp")
 """The types of pictures that are shown; SVG is none of them, since it is a document with scripts."""
 
@@ -23,7 +25,7 @@ _STYLE = (
 def page_of(mail: Mail, pictures: Mapping[str, str], clean: Clean) -> str:
     """Return the page of *mail*; *pictures* are the ``data:`` addresses of its inline ones, by content id."""
     source = mail.html or mail.text
-    shown = source[:MOST_CHARACTERS]
+    shown = _short(mail.html) if mail.html else mail.text[:MOST_CHARACTERS]
     body = clean(shown, pictures) if mail.html else f"<pre>{escape(shown)}</pre>"
     cut = "<hr><p>The rest is left out here; the raw message has it.</p>" if len(source) > len(shown) else ""
     return (
@@ -35,6 +37,14 @@ def page_of(mail: Mail, pictures: Mapping[str, str], clean: Clean) -> str:
 def is_picture(part: Attachment) -> bool:
     """Tell whether *part* can be shown where the html names it."""
     return bool(part.content_id) and part.content_type.lower() in PICTURES
+
+
+def _short(html: str) -> str:
+    """Return the beginning that holds no more than can be cleaned in a moment; the cleaner closes what is open."""
+    shown = html[:MOST_CHARACTERS]
+    if shown.count("<") <= MOST_TAGS:
+        return shown
+    return "<".join(shown.split("<", MOST_TAGS + 1)[: MOST_TAGS + 1])
 
 
 def data_address(content_type: str, content: bytes) -> str:

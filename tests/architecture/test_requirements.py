@@ -10,7 +10,7 @@ import pytest
 
 from tests.architecture.sources import ROOT, development_files, imports_of, product_files
 
-OURS = {"bench", "function_app", "functions", "localcloud", "shared", "tests"}
+OURS = {"bench", "function_app", "functions", "infra", "localcloud", "shared", "tests"}
 # Installed from Python 3.13 on only, so nothing can be said of it below that.
 RUNTIME = "azure_functions_runtime"
 

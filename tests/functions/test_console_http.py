@@ -7,7 +7,10 @@ import azure.functions as func
 import pytest
 
 from functions import console_http
+from functions.consent_pages import MAIL_ROLE_IDS
 from functions.console_files import FIRST, files, version
+from localcloud.world import GRAPH_APP_ROLES
+from shared.grants import REQUIRED_ROLES
 from tests.scenes.administration import settings
 from tests.scenes.calls import Caller
 
@@ -168,6 +171,15 @@ def test_the_first_view_is_small(caller: Caller) -> None:
     common = sum(size for path, size in parts.items() if not path.startswith("views/"))
 
     assert common + views + len(shell(caller).get_body()) < FIRST_VIEW_BYTES
+
+
+def test_the_lines_to_paste_name_the_roles_by_their_ids() -> None:
+    """The first steps ask for exactly what the product needs; a receipt takes back exactly the rights to mail."""
+    lines = files()["views/commands.js"].content.decode()
+    asked = {name: key for key, name in re.findall(r"\['([0-9a-f-]{36})', '([A-Za-z.]+)'", lines)}
+
+    assert {name: GRAPH_APP_ROLES[name] for name in REQUIRED_ROLES} == asked
+    assert tuple(GRAPH_APP_ROLES[name] for name in ("Mail.ReadWrite", "Mail.Send")) == MAIL_ROLE_IDS
 
 
 def test_the_version_is_that_of_the_files() -> None:

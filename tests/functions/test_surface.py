@@ -99,6 +99,7 @@ received_erase           DELETE     received/{id}                               
 received_attempts        GET        received/{id}/attempts                      admin
 received_retry           POST       received/{id}/retry                         admin
 received_redeliver       POST       received/{id}/redeliver                     admin
+received_page            POST       received/{id}/page                          admin
 received_raw             GET        received/{id}/raw                           admin
 received_attachment      GET        received/{id}/attachments/{n}               admin
 inbox_list               GET        inbox                                       token
@@ -106,6 +107,7 @@ inbox_get                GET        inbox/{id}                                  
 inbox_raw                GET        inbox/{id}/raw                              token
 inbox_attachment         GET        inbox/{id}/attachments/{n}                  token
 content_get              GET        content/{token}                             public
+content_page             GET        content/{token}/page                        public
 """
 # name, trigger, queue or schedule
 WORK = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from localcloud.faults.campaign import SCENARIOS
+from localcloud.faults.outbox import judge
 from localcloud.faults.records import Records
 from localcloud.host import clock
 from localcloud.killpoints import Killpoints, Plan
@@ -94,6 +96,47 @@ def test_the_first_boundary_not_visited_kills(tmp_path: Path, deaths: list[int])
     passed(tmp_path, Plan(visited=["before GET graph delta in fetch.pages.take"]))
 
     assert [signal.SIGKILL] == deaths
+
+
+def test_a_plan_may_stop_instead_of_kill(tmp_path: Path, deaths: list[int]) -> None:
+    """A host that stands still beyond its lease is worse than a dead one."""
+    passed(tmp_path, Plan("before GET graph delta in fetch.pages.take", stops=True))
+
+    assert [signal.SIGSTOP] == deaths
+
+
+def entry(status: str, *, moves: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    """Return an outbox entry to one recipient."""
+    told = json.dumps([{"name": move} for move in moves])
+    known = {"id": "msg_1", "PartitionKey": "conn_1", "subject": "Order 1", "to": '["a@b.example"]', "bcc": "[]"}
+    return {**known, "resend_of": "", "fault": '{"code": "message_refused"}', "moves": told, "status": status, **more}
+
+
+@pytest.mark.parametrize(
+    ("entries", "copies", "expected"),
+    [
+        ([entry("accepted")], 1, (0, 0, 0)),
+        ([entry("accepted")], 2, (0, 1, 0)),
+        ([entry("sent")], 0, (1, 0, 0)),
+        ([entry("failed")], 1, (0, 1, 0)),
+        ([entry("cancelled")], 1, (0, 1, 0)),
+        ([entry("cancelled"), entry("accepted", resend_of="msg_1")], 1, (0, 0, 0)),
+        ([entry("accepted"), entry("accepted")], 2, (0, 1, 0)),
+        ([entry("outcome_unknown", moves=("lost",))], 1, (0, 0, 1)),
+        ([entry("outcome_unknown", moves=("lost",), PartitionKey="conn_2")], 0, (0, 0, 0)),
+        ([entry("outcome_unknown", moves=("refused",), PartitionKey="conn_2")], 0, (0, 0, 1)),
+        ([entry("failed", fault='{"code": "internal_error"}')], 0, (0, 0, 1)),
+        ([entry("sending", moves=("attempt",))], 1, (0, 0, 1)),
+        ([], 1, (0, 1, 0)),
+    ],
+)
+def test_what_entries_say_is_held_against_the_copies(
+    entries: list[dict[str, Any]], copies: int, expected: tuple[int, int, int]
+) -> None:
+    """Lost, doubled and untrue are told apart; only some mailboxes may lose every trace, and only after a doubt."""
+    verdict = judge(entries, {("Order 1", "a@b.example"): copies}, {"conn_2"})
+
+    assert expected == (verdict.lost, verdict.duplicates, len(verdict.wrong))
 
 
 def test_a_shifted_clock_is_seen_by_this_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def _validator(reference: str) -> Draft202012Validator:
 @cache
 def _strict_schemas() -> dict[str, Any]:
     """Return the schemas, made so that a field which is not described is a fault; clients are told to ignore such."""
-    made = deepcopy(document("https://mail.example")["components"]["schemas"])
+    made: dict[str, Any] = deepcopy(document("https://mail.example")["components"]["schemas"])
     for schema in made.values():
         if "properties" in schema:
             schema.setdefault("additionalProperties", False)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -237,6 +238,33 @@ def test_a_stream_yields_the_body_and_raises_refusals() -> None:
     assert max(map(len, chunks)) <= 256 * 1024
     with pytest.raises(errors.ItemFault):
         list(graph(lambda _: refusal(404, "ErrorItemNotFound")).stream(mailbox(), "messages/a/$value"))
+
+
+class Reading(httpx.BaseTransport):
+    """Takes a body to its end and keeps nothing of it, as a socket does."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self.size = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer like an upload session."""
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        self.requests.append(request)
+        self.size += sum(len(piece) for piece in request.stream)
+        return httpx.Response(200, json={})
+
+
+def test_a_chunk_is_let_go_once_it_is_sent() -> None:
+    """Whoever still holds the request does not hold its megabytes; its length is said, so that it goes in one piece."""
+    transport, chunk = Reading(), bytes(range(256)) * 400
+    held = sys.getrefcount(chunk)
+
+    GraphHttp(httpx.Client(transport=transport)).upload("https://outlook.office.com/x", chunk, {"Content-Range": "b"})
+
+    assert (held, len(chunk)) == (sys.getrefcount(chunk), transport.size)
+    headers = transport.requests[0].headers
+    assert (str(len(chunk)), None) == (headers["content-length"], headers.get("transfer-encoding"))
 
 
 def test_an_upload_goes_only_to_exchange_and_without_a_token() -> None:

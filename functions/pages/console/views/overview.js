@@ -8,15 +8,17 @@ export const title = 'Overview';
 const STATUSES = ['active', 'waiting', 'backing_off', 'stopped', 'disabled'];
 
 export async function render(root) {
-  const [connections, grants, credentials, health] = await Promise.all([
-    all('connections'), all('grants'), all('credentials'), details()]);
+  const [page, grants, credentials, health] = await Promise.all([
+    get('connections', { limit: 200 }), all('grants'), all('credentials'), details()]);
+  const connections = page.data;
   if (!credentials.length) {
     add(root, note('calm', h('p', {}, 'Nothing is set up yet.'), h('p', {}, link('guide', 'Begin with the first steps', 'button'))));
   }
   const counts = STATUSES.map((status) => [status, connections.filter((each) => each.status === status).length]);
   add(root,
     section('Connections', h('ul', { class: 'cards' }, counts.filter(([status, count]) => count || status === 'active')
-      .map(([status, count]) => h('li', {}, h('strong', {}, count), badge(status))))),
+      .map(([status, count]) => h('li', {}, h('strong', {}, count), badge(status)))),
+    page.next_cursor && h('p', { class: 'small' }, 'Counted among the newest 200. ', link('connections', 'All of them'))),
     section('Needs you', troubles(connections, grants, credentials)),
     section('Service', service(health)),
   );
