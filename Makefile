@@ -56,11 +56,19 @@ format: setup ## Format the code and mend what the linter can mend
 	.venv/bin/ruff check --fix .
 
 .PHONY: lock
-lock: setup ## Pin requirements.txt and requirements-dev.txt anew from the .in files (ARGS=--upgrade for newer ones)
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
+lock: setup ## Pin both requirements*.txt anew from the .in files, with hashes (ARGS=--upgrade for newer ones)
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --generate-hashes \
 		--custom-compile-command "make lock" $(ARGS) requirements.in --output-file requirements.txt
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --generate-hashes \
 		--custom-compile-command "make lock" $(ARGS) requirements-dev.in --output-file requirements-dev.txt
+
+.PHONY: licences
+licences: setup ## Write docs/licences.md from what is installed (after make lock)
+	@$(PYTHON) -m localcloud.supply licences
+
+.PHONY: sbom
+sbom: setup ## Write dist/mailgrant.cdx.json: what is deployed, as CycloneDX
+	@$(PYTHON) -m localcloud.supply sbom
 
 .PHONY: screenshots
 screenshots: setup ## Take a picture of every page into docs/screenshots (needs chromium or google-chrome)
@@ -79,3 +87,7 @@ corpus: setup ## Let 6,046 real mails through, compare every byte, and print wha
 .PHONY: bench
 bench: setup ## Measure against the goals, a line of JSON per area (AREA=tokens; no AREA: all)
 	@$(PYTHON) -m bench $(if $(filter command environment,$(firstword $(origin AREA))),$(AREA))
+
+.PHONY: costs
+costs: setup ## Print what mail costs at Microsoft, from measured counts and prices (ARGS=--prices FILE for yours)
+	@$(PYTHON) -m bench.costs $(ARGS)

@@ -117,12 +117,13 @@ def bill_of_materials() -> dict[str, Any]:
     """Return what is deployed as CycloneDX 1.6; the same lock file gives the same bytes."""
     lock = ROOT / "requirements.txt"
     root = f"pkg:generic/mailgrant@{VERSION}"
+    text = lock.read_text(encoding="utf-8")
     components = [_component(pin) for pin in pins(lock)]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{root} {lock.read_text(encoding="utf-8")}')}",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{root} {text}')}",
         "version": 1,
         "metadata": {
             "component": {

@@ -258,15 +258,7 @@ def _administered(settings: Settings, out: _Outside, its: _Shared) -> Callable[.
         keep=Keep(tables, blobs, its.erasing, wakeups),
         erasure=Erasure(tables, blobs.received),
         run_lists=RunLists(tables, now_utc),
-        grant_checks=GrantChecks(
-            registry,
-            tokens,
-            probe,
-            resuming,
-            audit,
-            now_utc,
-            _pace(settings),
-        ),
+        grant_checks=GrantChecks(registry, tokens, probe, resuming, audit, now_utc, _pace(settings)),
         consent=Consent(tables, wakeups, signing_in, audit, settings, now_utc),
         consent_links=ConsentLinks(tables, out.entra, audit, settings, now_utc),
         connection_creation=ConnectionCreation(

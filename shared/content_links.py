@@ -16,7 +16,7 @@ _MAX_ATTACHMENT = 9999
 
 @dataclass(frozen=True, slots=True)
 class ContentLink:
-    """One object of one receipt (*part*: ``raw``, ``page`` or an attachment's number), until *expires* (Unix seconds)."""
+    """One object of one receipt (*part*: ``raw``, ``page`` or an attachment's number), until *expires* (Unix time)."""
 
     receipt_id: str
     part: str

@@ -267,6 +267,17 @@ def test_mails_counted_at_once_are_all_counted(site: Site) -> None:
     assert 2 == site.scene.tables.outbox.calls["commit"] - first
 
 
+@pytest.mark.parametrize("name", ["\x18", "a/b", "Alarm", "a" * 65, "ä"])
+def test_a_template_that_cannot_be_is_removed_without_asking_storage(site: Site, name: str) -> None:
+    """No key of a row may hold every character, so such a name must not get there."""
+    before = dict(site.scene.tables.outbox.calls)
+
+    site.hooks.templates.delete(site.id, name)
+    site.hooks.templates.delete("conn_\x18", "alarm")
+
+    assert before == site.scene.tables.outbox.calls
+
+
 def test_a_template_is_read_changed_and_removed(site: Site) -> None:
     """With its version as ETag; a stale change is refused, and so is removing what a hook uses."""
     hook = site.hook()

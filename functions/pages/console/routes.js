@@ -7,6 +7,7 @@ export const areas = [
   ['connections', 'Connections'],
   ['grants', 'Grants'],
   ['credentials', 'Credentials'],
+  ['audit', 'Audit log'],
   ['guide', 'First steps'],
 ];
 
@@ -22,9 +23,25 @@ export const routes = [
   ['connections', () => import('./views/connections.js')],
   ['connections/new', () => import('./views/connection-new.js')],
   ['connections/:id', () => import('./views/connection.js')],
+  ['connections/:id/received', () => import('./views/received.js')],
+  ['connections/:id/outbox', () => import('./views/outbox.js')],
+  ['connections/:id/templates', () => import('./views/templates.js')],
+  ['connections/:id/templates/:name', () => import('./views/template.js')],
+  ['connections/:id/hooks', () => import('./views/hooks.js')],
+  ['connections/:id/tokens', () => import('./views/tokens.js')],
+  ['connections/:id/log', () => import('./views/log.js')],
+  ['received/:id', () => import('./views/mail.js')],
+  ['outbox/:id', () => import('./views/message.js')],
+  ['audit', () => import('./views/audit.js')],
 ];
 
 /** What stands beside a connection: the end of its address, what it is called, and for which direction. */
 export const connectionTabs = [
   ['', 'Connection', 'both'],
+  ['received', 'Received', 'incoming'],
+  ['outbox', 'Outbox', 'outgoing'],
+  ['templates', 'Templates', 'outgoing'],
+  ['hooks', 'Hooks', 'outgoing'],
+  ['tokens', 'Tokens', 'both'],
+  ['log', 'Log', 'both'],
 ];

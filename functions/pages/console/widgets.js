@@ -110,12 +110,19 @@ export function pager(caption, path, columns, { query = {}, empty } = {}) {
   const root = h('div');
   async function reload(asked = query) {
     const found = await get(path, { limit: 50, ...asked });
-    const shown = table(caption, columns, found.data, empty);
+    // A page may be empty though others follow: what is searched for stands further back.
+    let shown = table(caption, columns, found.data, found.next_cursor ? 'Nothing among the newest; there is more to look through.' : empty);
     const more = h('button', { type: 'button', onclick: () => busy(more, next) }, 'Show more');
     let cursor = found.next_cursor;
     async function next() {
       const page = await get(path, { limit: 50, ...asked, cursor });
-      shown.querySelector('tbody').append(...page.data.map((row) => tableRow(columns, row)));
+      const body = shown.querySelector('tbody');
+      if (body) body.append(...page.data.map((row) => tableRow(columns, row)));
+      else {
+        const fresh = table(caption, columns, page.data, page.next_cursor ? shown.textContent : empty);
+        shown.replaceWith(fresh);
+        shown = fresh;
+      }
       cursor = page.next_cursor;
       more.hidden = !cursor;
       announce(`${page.data.length} more`);
