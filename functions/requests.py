@@ -39,7 +39,8 @@ def called_by(actor: str) -> Iterator[None]:
 class Body(BaseModel):
     """Base of request bodies: unknown fields are refused, types are not guessed."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+    # Built at the first request: no start of the app should wait for what its instance may never be asked.
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True, defer_build=True)
 
 
 BodyModel = TypeVar("BodyModel", bound=BaseModel)

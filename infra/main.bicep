@@ -144,7 +144,7 @@ param budgetStart string = ''
 @description('Leave it: the first day of this month, for want of budgetStart.')
 param thisMonth string = utcNow('yyyy-MM-01')
 
-var token = toLower(uniqueString(subscription().id, environmentName, location))
+var token = uniqueString(subscription().id, environmentName, location)
 var tags = { 'azd-env-name': environmentName, application: 'mailgrant' }
 var firstMonth = empty(budgetStart) ? thisMonth : budgetStart
 var tenantOfAdmins = adminAuth == 'key' ? '' : empty(adminTenant) ? tenant().tenantId : adminTenant

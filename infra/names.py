@@ -17,7 +17,7 @@ _ROOT = "main.bicep"
 
 def uses(file: BicepFile) -> Iterator[Node]:
     """Yield each identifier that stands for a value: no declaration, property, type or function."""
-    for node in walk(file.tree):
+    for node in file.nodes:
         parent = node.parent
         if node.type != "identifier" or parent is None or parent.type in {"decorator", "type", "primitive_type"}:
             continue
@@ -30,7 +30,7 @@ def uses(file: BicepFile) -> Iterator[Node]:
 def loop_names(file: BicepFile) -> set[str]:
     """Return the names that loops and lambdas of *file* bring along."""
     found = set()
-    for node in walk(file.tree):
+    for node in file.nodes:
         if node.type == "for_statement":
             head = named(node)[0]
             found |= {text(child) for child in walk(head) if child.type in _LOOP_NAMES}
@@ -101,7 +101,7 @@ def _params(body: Node) -> dict[str | None, Node]:
 
 def _unknown_outputs(file: BicepFile, outputs: dict[str, set[str]]) -> list[Fault]:
     faults = []
-    for node in walk(file.tree):
+    for node in file.nodes:
         if node.type != "member_expression":
             continue
         module, _, output = text(node).replace("!", "").partition(".outputs.")

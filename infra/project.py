@@ -7,7 +7,7 @@ from pathlib import Path
 from tree_sitter import Node
 
 from infra.resources import resources, strings_in
-from infra.syntax import BicepFile, Fault, body_of, literal, named, properties, text, walk
+from infra.syntax import BicepFile, Fault, body_of, literal, named, properties, text
 from localcloud.environment import CONTAINERS, TABLES, WORK_QUEUES
 from shared.settings import SETTINGS
 
@@ -63,7 +63,7 @@ def check_roles(files: list[BicepFile]) -> list[Fault]:
         for name, node in mapped.items():
             if ROLES.get(name or "") != literal(node):
                 faults.append(file.fault(node, f"{literal(node)} is not the id of the role {name}"))
-        for node in strings_in(file.tree):
+        for node in strings_in(file):
             said = literal(node) or ""
             if _GUID.fullmatch(said) and node.start_byte not in inside:
                 faults.append(file.fault(node, f"the id {said} must stand in the map of roles"))
@@ -78,7 +78,7 @@ def _role_names(file: BicepFile) -> list[Node]:
     listed = file.value("storageRoles")
     indexed = [
         node.named_children[1]
-        for node in walk(file.tree)
+        for node in file.nodes
         if node.type == "subscript_expression" and text(node.named_children[0]) == "builtInRoles"
     ]
     return [node for node in [*(named(listed) if listed is not None else []), *indexed] if node.type == "string"]
@@ -144,7 +144,7 @@ def check_identity_only(files: list[BicepFile]) -> list[Fault]:
     """Return keys and connection strings, calls that fetch some, and doors that would accept them."""
     faults = []
     for file in files:
-        for node in walk(file.tree):
+        for node in file.nodes:
             if node.type == "string" and _SECRET.search(text(node)):
                 faults.append(file.fault(node, "a key or a connection string stands here"))
             if node.type == "call_expression" and _SECRET_CALL.search(text(named(node)[0])):

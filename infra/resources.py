@@ -8,7 +8,7 @@ from typing import Any
 
 from tree_sitter import Node
 
-from infra.syntax import BicepFile, Fault, body_of, literal, named, properties, text, walk
+from infra.syntax import BicepFile, Fault, body_of, literal, named, properties, text
 
 SCHEMAS = Path(__file__).parent / "schema"
 _BICEPS_OWN = {"parent", "scope", "dependsOn"}
@@ -158,6 +158,6 @@ def resources(file: BicepFile) -> list[tuple[str, Node]]:
     return [((literal(named(node, "string")[0]) or "").partition("@")[0], node) for node in made]
 
 
-def strings_in(node: Node) -> list[Node]:
-    """Return every string at or below *node*."""
-    return [found for found in walk(node) if found.type == "string"]
+def strings_in(file: BicepFile) -> list[Node]:
+    """Return every string of *file*."""
+    return [found for found in file.nodes if found.type == "string"]

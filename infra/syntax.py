@@ -37,9 +37,11 @@ def named(node: Node, *kinds: str) -> list[Node]:
 
 def walk(node: Node) -> Iterator[Node]:
     """Yield *node* and all below it."""
-    yield node
-    for child in node.children:
-        yield from walk(child)
+    todo = [node]
+    while todo:
+        current = todo.pop()
+        yield current
+        todo += reversed(current.children)
 
 
 def literal(node: Node) -> str | None:
@@ -89,13 +91,18 @@ class BicepFile:
         """The root of the syntax tree."""
         return _PARSER.parse(self.source.encode()).root_node
 
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """All nodes of the tree, in the file's order."""
+        return list(walk(self.tree))
+
     def fault(self, node: Node, message: str) -> Fault:
         """Return the fault *message* at *node*."""
         return Fault(self.name, node.start_point[0] + 1, message)
 
     def syntax_faults(self) -> list[Fault]:
         """Return what the grammar does not know."""
-        broken = [node for node in walk(self.tree) if node.type == "ERROR" or node.is_missing]
+        broken = [node for node in self.nodes if node.type == "ERROR" or node.is_missing]
         return [self.fault(node, f"syntax: not understood near {text(node)[:40]!r}") for node in broken]
 
     def declared(self, *kinds: str) -> dict[str, Node]:

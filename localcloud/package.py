@@ -1,8 +1,9 @@
 """
-`python -m localcloud package`: what `func azure functionapp publish` would send, and whether it is small and starts fast.
+`python -m localcloud package`: what `func azure functionapp publish` would send; is it small, does it start fast?
 
-Sizes are of everything that is installed, compiled files included. Times are of the processor, not of the clock, and the
-best of several processes: what else a machine does then matters little.
+Sizes are of the files that are sent and installed; what Python compiles of them is counted apart, since that depends on
+the build. Times are of the processor, with compiled files, and the best of several processes: what else a machine does
+then matters little. The ratio compares with a bare import of every name of other packages that the app's files import.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         seconds, bare = import_seconds(python, folder, args.times)
         figures = {
             "files": files,
-            "installed_mb": round((_size(folder) + _size(site_packages(python))) / 1e6, 1),
+            "installed_mb": megabytes(folder, site_packages(python)),
+            "compiled_mb": megabytes(folder, site_packages(python), compiled=True),
             "import_seconds": round(seconds, 3),
             "import_ratio": round(seconds / bare, 2),
         }
@@ -76,9 +78,7 @@ def taken(root: Path = PROJECT) -> Iterator[str]:
     ignored = pathspec.GitIgnoreSpec.from_lines((root / ".funcignore").read_text(encoding="utf-8").splitlines())
     for folder, subfolders, names in os.walk(root):
         inside = Path(folder).relative_to(root)
-        subfolders[:] = sorted(
-            name for name in subfolders if not ignored.match_file(f"{(inside / name).as_posix()}/")
-        )
+        subfolders[:] = sorted(name for name in subfolders if not ignored.match_file(f"{(inside / name).as_posix()}/"))
         yield from (path for name in sorted(names) if not ignored.match_file(path := (inside / name).as_posix()))
 
 
@@ -126,34 +126,41 @@ def site_packages(python: Path) -> Path:
 
 def import_seconds(python: Path, folder: Path, times: int) -> tuple[float, float]:
     """Return what importing the app in *folder* costs, and what importing the packages costs that it imports so."""
-    ours, bare = "import function_app", f"import {', '.join(sorted(outside_modules(folder)))}"
+    ours, bare = "import function_app", "\n".join(outside_imports(folder))
     _timed(python, folder, ours)  # the first run compiles
     rounds = [(_timed(python, folder, ours), _timed(python, folder, bare)) for _ in range(times)]
     return min(first for first, _ in rounds), min(second for _, second in rounds)
 
 
-def outside_modules(folder: Path) -> set[str]:
-    """Return what the app's modules import at their top that is neither theirs nor Python's own."""
-    ours = {"function_app", "functions", "shared", *sys.stdlib_module_names}
+def outside_imports(folder: Path) -> list[str]:
+    """Return a statement for all that the app's modules import, at any depth, that is neither theirs nor Python's."""
+    ours = {"__future__", "function_app", "functions", "shared", *sys.stdlib_module_names}
     found: set[str] = set()
     for file in folder.rglob("*.py"):
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
+                found |= {f"import {alias.name}" for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
-                found.add(node.module)
-    return {name for name in found if name.partition(".")[0] not in ours}
+                found |= {f"from {node.module} import {alias.name}" for alias in node.names}
+    return sorted(statement for statement in found if statement.split()[1].partition(".")[0] not in ours)
 
 
 def _timed(python: Path, folder: Path, statement: str) -> float:
     environment = {"PATH": os.defpath, **SETTINGS}
     done = subprocess.run(
-        [python, "-c", _TIMED.format(statement)], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [python, "-c", _TIMED.format(statement)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"The package cannot be imported:\n{done.stderr}")
     return float(done.stdout)
 
 
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def megabytes(*folders: Path, compiled: bool = False) -> float:
+    """Return how much is in *folders*: what was installed, or what was *compiled* from it."""
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    return round(sum(file.stat().st_size for file in files if (file.suffix == ".pyc") is compiled) / 1e6, 1)

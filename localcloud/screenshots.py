@@ -106,7 +106,7 @@ def _fill(story: Story, organisation: Organisation) -> dict[str, str]:
         "templates": f"connections/{sender}/templates",
         "template": f"connections/{sender}/templates/order",
         "hooks": f"connections/{sender}/hooks",
-        "charts": "charts",
+        "activity": "activity",
         "audit": "audit",
     }
 

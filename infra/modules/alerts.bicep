@@ -15,7 +15,6 @@ param tags object
 param workspaceId string
 
 @description('Who is told.')
-@minLength(3)
 param email string
 
 @description('More failed requests and functions than this within 15 minutes are told.')

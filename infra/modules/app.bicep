@@ -192,14 +192,18 @@ resource appSettings 'Microsoft.Web/sites/config@2024-11-01' = {
   properties: union(settings, byEasyAuth ? { '${federatedSetting}': identityClientId } : {})
 }
 
-// Passwords for publishing; `func` and `azd` publish with a token of Entra.
-resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = [
-  for door in ['ftp', 'scm']: {
-    parent: app
-    name: door
-    properties: { allow: false }
-  }
-]
+// No passwords for publishing: `func` and `azd` publish with a token of Entra.
+resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
+  parent: app
+  name: 'ftp'
+  properties: { allow: false }
+}
+
+resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
+  parent: app
+  name: 'scm'
+  properties: { allow: false }
+}
 
 // Everybody may knock: webhooks, consent and health have no sign-in. The app itself asks who comes to its admin routes.
 resource easyAuth 'Microsoft.Web/sites/config@2024-11-01' = if (byEasyAuth) {

@@ -6,17 +6,14 @@
 param name string
 
 @description('Money a month, in the currency of the subscription.')
-@minValue(1)
+@minValue(0)
 @maxValue(1000000)
 param amount int
 
 @description('First day of the first month, as yyyy-MM-01.')
-@minLength(10)
-@maxLength(10)
 param start string
 
 @description('Who is told.')
-@minLength(3)
 param email string
 
 resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {

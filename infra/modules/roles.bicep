@@ -1,4 +1,4 @@
-// Who may do what: the app's identity, and nobody else. All roles stand in this one map.
+// What the app's identity may do; nobody else is given anything. All of Azure's roles stand in this one map.
 
 @description('Object id of the app\'s identity.')
 @minLength(36)
@@ -97,6 +97,6 @@ resource onVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     principalId: principalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: secretsWithoutPurge.id
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsWithoutPurge.name)
   }
 }

@@ -60,7 +60,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' = {
   parent: account
   name: 'default'
   properties: {
-    deleteRetentionPolicy: restoreDays > 0 ? { enabled: true, days: restoreDays } : { enabled: false }
+    deleteRetentionPolicy: restoreDays > 0 ? { enabled: true, days: max(restoreDays, 1) } : { enabled: false }
   }
 }
 

@@ -1,6 +1,7 @@
 """Outward HTTP: one kind of client, whose every call ends by one deadline of our own, dripping answers included."""
 
 import socket
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -106,6 +107,31 @@ class PoolTransport(httpx.BaseTransport):
             pool.close()
 
 
+class FirstUse(httpx.BaseTransport):
+    """
+    A transport that *make* makes at the first request.
+
+    Reading the certificates of the system takes as long as importing a large package, and a start has no time for it.
+    """
+
+    def __init__(self, make: Callable[[], PoolTransport]) -> None:
+        self._make = make
+        self._made: PoolTransport | None = None
+        self._lock = threading.Lock()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; errors are httpx's own."""
+        with self._lock:
+            made = self._made = self._made or self._make()
+        return made.handle_request(request)
+
+    def close(self) -> None:
+        """Close every pool, if there are any."""
+        with self._lock:
+            if self._made is not None:
+                self._made.close()
+
+
 class _AnswerStream(httpx.SyncByteStream):
     def __init__(self, request: httpx.Request, inner: Any, deadline: float | None) -> None:
         self._request, self._inner, self._deadline = request, inner, deadline
@@ -126,17 +152,21 @@ class _AnswerStream(httpx.SyncByteStream):
 
 def environment_client() -> httpx.Client:
     """Return the client for Microsoft's hosts; HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE of the environment count."""
+    proxy = urllib.request.getproxies().get("https")
+    return client_over(FirstUse(lambda: _environment_transport(proxy)))
+
+
+def _environment_transport(proxy: str | None) -> PoolTransport:
     tls = httpx.create_ssl_context()
     direct = pool(tls)
-    proxy = urllib.request.getproxies().get("https")
     if not proxy:
-        return client_over(PoolTransport(lambda _host: direct, [direct]))
+        return PoolTransport(lambda _host: direct, [direct])
     through = proxied(proxy, tls)
 
     def choose(host: str) -> httpcore.ConnectionPool:
         return direct if urllib.request.proxy_bypass(host) else through
 
-    return client_over(PoolTransport(choose, [direct, through]))
+    return PoolTransport(choose, [direct, through])
 
 
 def pool(tls: Any, backend: httpcore.NetworkBackend | None = None) -> httpcore.ConnectionPool:

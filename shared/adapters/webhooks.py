@@ -12,7 +12,7 @@ import httpx
 import standardwebhooks
 
 from shared.adapters.graph_wire import retry_after_seconds
-from shared.adapters.http_client import PoolTransport, client_over, deadline_after, pool, proxied
+from shared.adapters.http_client import FirstUse, PoolTransport, client_over, deadline_after, pool, proxied
 from shared.codes import Code
 from shared.errors import Fault
 from shared.ports import Answer
@@ -96,10 +96,15 @@ class GuardedWebhooks:
     ) -> None:
         self._allowed = frozenset(allowed)
         self._own = _host_port(urlsplit(own_url))
-        inner, tls = backend or httpcore.SyncBackend(), httpx.create_ssl_context()
+        inner = backend or httpcore.SyncBackend()
         guarded = GuardedBackend(self._allowed, resolve or _system_addresses, inner)
-        connections = proxied(proxy, tls, inner) if proxy else pool(tls, guarded)
-        self._client = client_over(PoolTransport(lambda _host: connections, [connections]))
+
+        def connect() -> PoolTransport:
+            tls = httpx.create_ssl_context()
+            connections = proxied(proxy, tls, inner) if proxy else pool(tls, guarded)
+            return PoolTransport(lambda _host: connections, [connections])
+
+        self._client = client_over(FirstUse(connect))
         self._client.timeout = httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS)
 
     def check(self, url: str) -> str | None:

@@ -88,7 +88,7 @@ SEEDED = {
     ),
     "id outside the map": (
         ROLES,
-        "secretsWithoutPurge.id",
+        "subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsWithoutPurge.name)",
         "'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'",
         "must stand in the map",
     ),

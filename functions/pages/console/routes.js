@@ -7,6 +7,7 @@ export const areas = [
   ['connections', 'Connections'],
   ['grants', 'Grants'],
   ['credentials', 'Credentials'],
+  ['activity', 'Activity'],
   ['audit', 'Audit log'],
   ['guide', 'First steps'],
 ];
@@ -29,9 +30,11 @@ export const routes = [
   ['connections/:id/templates/:name', () => import('./views/template.js')],
   ['connections/:id/hooks', () => import('./views/hooks.js')],
   ['connections/:id/tokens', () => import('./views/tokens.js')],
+  ['connections/:id/activity', () => import('./views/activity.js')],
   ['connections/:id/log', () => import('./views/log.js')],
   ['received/:id', () => import('./views/mail.js')],
   ['outbox/:id', () => import('./views/message.js')],
+  ['activity', () => import('./views/activity.js')],
   ['audit', () => import('./views/audit.js')],
 ];
 
@@ -43,5 +46,6 @@ export const connectionTabs = [
   ['templates', 'Templates', 'outgoing'],
   ['hooks', 'Hooks', 'outgoing'],
   ['tokens', 'Tokens', 'both'],
+  ['activity', 'Activity', 'both'],
   ['log', 'Log', 'both'],
 ];
