@@ -77,7 +77,7 @@ screenshots: setup ## Take a picture of every page into docs/screenshots (needs 
 ##@ Commands that print figures
 
 .PHONY: faults
-faults: setup ## Kill the host at every boundary, amid faults; count what is lost, doubled, stuck (AREA=fetch|deliver|send N=20)
+faults: setup ## Kill the host at every boundary, amid faults; count what is lost, doubled, stuck (AREA=fetch|deliver|send|upgrade N=20)
 	@$(PYTHON) -m localcloud faults --area $(AREA) --count $(N) $(ARGS)
 
 .PHONY: corpus
@@ -87,6 +87,10 @@ corpus: setup ## Let 6,046 real mails through, compare every byte, and print wha
 .PHONY: bench
 bench: setup ## Measure against the goals, a line of JSON per area (AREA=tokens; no AREA: all)
 	@$(PYTHON) -m bench $(if $(filter command environment,$(firstword $(origin AREA))),$(AREA))
+
+.PHONY: package
+package: setup ## Write dist/mailgrant.zip as it is deployed; install it apart, print its size and how fast it starts
+	@$(PYTHON) -m localcloud package $(ARGS)
 
 .PHONY: costs
 costs: setup ## Print what mail costs at Microsoft, from measured counts and prices (ARGS=--prices FILE for yours)

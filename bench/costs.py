@@ -78,7 +78,7 @@ class Book:
 
     def storage(self, counts: Counts) -> float:
         """Return the price of the calls of storage."""
-        return sum(getattr(counts, kind) * self.prices[kind] for kind in BILLED)
+        return sum(float(getattr(counts, kind)) * self.prices[kind] for kind in BILLED)
 
     def compute(self, counts: Counts, seconds: float) -> tuple[float, float]:
         """

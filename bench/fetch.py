@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
 
-from bench.intake import Intake, Usage
+from bench.intake import Intake, Usage, by_kind
 from localcloud.administrator import wait_until
 from localcloud.calls import CallMade
 
@@ -40,6 +40,8 @@ class Round:
     throttled: int
     storage_calls: int
     delivery_storage_calls: int
+    storage: dict[str, int]
+    delivery_storage: dict[str, int]
     cpu_seconds: float
     unread: int
     lost: int
@@ -63,11 +65,13 @@ def measure() -> tuple[Figures, list[str]]:
         "sub_requests": max(it.sub_requests for it in rounds),
         "throttled": sum(it.throttled for it in rounds),
         "storage_calls": max(it.storage_calls for it in rounds),
+        "storage": max(rounds, key=lambda it: it.storage_calls).storage,
         "graph_seconds": round(statistics.median(it.waiting for it in rounds), 3),
         "committed_seconds": round(statistics.median(it.committed for it in rounds), 3),
         "delivery": {
             "seconds": round(statistics.median(it.delivered for it in rounds), 3),
             "storage_calls": max(it.delivery_storage_calls for it in rounds),
+            "storage": max(rounds, key=lambda it: it.delivery_storage_calls).delivery_storage,
         },
         "cpu_seconds": round(statistics.median(it.cpu_seconds for it in rounds), 2),
         "peak_mb": round(peak),
@@ -126,10 +130,12 @@ def _times(fetch: list[CallMade], deliver: list[CallMade]) -> dict[str, Any]:
         "delivered": max(call.ended for call in deliver if not call.is_storage) - begins,
         "storage_calls": sum(call.is_storage for call in fetch),
         "delivery_storage_calls": sum(call.is_storage for call in deliver),
+        "storage": by_kind(fetch),
+        "delivery_storage": by_kind(deliver),
     }
 
 
-def _counts(counters: dict[str, int]) -> dict[str, int]:
+def _counts(counters: dict[str, int]) -> dict[str, Any]:
     """Return what the simulated Graph has counted."""
     return {
         "graph_requests": counters["graph_requests"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,16 @@ class Intake:
     def usage(self) -> Usage:
         """Return what the host has used so far."""
         return Usage.of(self.stack.host.pid)
+
+
+def by_kind(calls: Iterable[CallMade]) -> dict[str, int]:
+    """Return how many calls of storage there are of each kind that has a price."""
+    kinds = dict.fromkeys(("table", "queue", "blob_write", "blob_read"), 0)
+    for call in calls:
+        if call.is_storage:
+            service, reads = call.place.partition(" ")[0], call.method in ("GET", "HEAD")
+            kinds[service if service != "blob" else "blob_read" if reads else "blob_write"] += 1
+    return kinds
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bench.intake import Intake
+from bench.intake import Intake, by_kind
 from localcloud.administrator import wait_until
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Round:
     graph_requests: int
     throttled: int
     storage_calls: int
+    storage: dict[str, int]
+    accepting_storage: dict[str, int]
     cpu_seconds: float
     copies: int
     accepting: float
@@ -56,7 +58,7 @@ def measure() -> tuple[Figures, list[str]]:
         peak = intake.usage().peak_mb
     seconds = statistics.median(it.seconds for it in rounds)
     calls = max(it.storage_calls for it in rounds)
-    figures = {
+    figures: Figures = {
         "mails": MAILS,
         "latency_ms": LATENCY_MS,
         "send_rate": 0,
@@ -70,6 +72,8 @@ def measure() -> tuple[Figures, list[str]]:
         "throttled": sum(it.throttled for it in rounds),
         "accepting_seconds": round(statistics.median(it.accepting for it in rounds), 2),
         "storage_calls": calls,
+        "storage": max(rounds, key=lambda it: it.storage_calls).storage,
+        "accepting_storage": rounds[0].accepting_storage,
         "storage_calls_per_mail": round(calls / MAILS, 2),
         "cpu_seconds": round(statistics.median(it.cpu_seconds for it in rounds), 2),
         "peak_mb": round(peak),
@@ -93,13 +97,14 @@ def play(intake: Intake, person: str, count: int, ahead: float) -> Round:
     control.add_user(intake.organisation.domain, address, person)
     _, token = intake.story.connect_outgoing(intake.organisation, person, send_rate=0)
     buyer = f"{person}@elsewhere.example"
-    moment = datetime.now(UTC) + timedelta(seconds=ahead)
+    moment, before = datetime.now(UTC) + timedelta(seconds=ahead), time.monotonic()
     accept(intake, token, [letter(number, buyer, moment) for number in range(count)])
     left = (moment - datetime.now(UTC)).total_seconds()
     if left < 1:
         message = f"accepting {count} mails took longer than {ahead:.0f} s"
         raise TimeoutError(message)
     time.sleep(left - 1)
+    accepting = by_kind(call for call in intake.calls(before, "send") + intake.calls(before, "connection_admin"))
     control.reset_counters()
     began, used = time.monotonic(), intake.usage()
     # Nothing is asked of the host meanwhile, which has enough to do.
@@ -114,6 +119,8 @@ def play(intake: Intake, person: str, count: int, ahead: float) -> Round:
         graph_requests=sum(call.ended <= ends for call in graph),
         throttled=control.counters().get("graph_throttled", 0),
         storage_calls=sum(call.is_storage for call in calls),
+        storage=by_kind(calls),
+        accepting_storage=accepting,
         cpu_seconds=spent,
         copies=len(control.received(buyer)),
         accepting=ahead - left,

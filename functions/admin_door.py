@@ -44,8 +44,10 @@ def behind_easy_auth(blueprints: Iterable[func.Blueprint], proof: FrontProof, se
 
 
 def shows_content(route: str) -> bool:
-    """Tell whether a route hands out mail itself: whatever stands below one mail, except what was tried with it."""
+    """Tell whether a route hands out mail itself: one received mail, and what stands below it except its attempts."""
     parts = route.split("/")
+    if parts == ["received", "{id}"]:  # its parsed view holds the bodies; that of the outbox holds none
+        return True
     return parts[0] in _OF_MAIL and len(parts) > 2 and parts[2:] not in _NO_CONTENT
 
 

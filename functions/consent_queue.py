@@ -1,16 +1,15 @@
 """The queue of consent work and of housekeeping: grants to check or erase, credentials and connections to keep."""
 
-import json
-
 import azure.functions as func
 
 from functions.watch import Watch, nobody
+from functions.woken import woken
 from shared.consent.trip import Consent
 from shared.credential_upkeep import CredentialUpkeep
 from shared.grant_checks import GrantChecks
 from shared.keeping.run import Keep
 from shared.purge import Purge
-from shared.schedule import CREDENTIAL, KEEP, PURGE, QUEUES, STATE, Wakeup
+from shared.schedule import CREDENTIAL, KEEP, PURGE, QUEUES, STATE
 
 
 def blueprint(
@@ -28,16 +27,16 @@ def blueprint(
     @bp.queue_trigger(arg_name="msg", queue_name=QUEUES[STATE], connection="MAIL_STORAGE")
     def check(msg: func.QueueMessage) -> None:
         watch()
-        wakeup = Wakeup.from_body(json.loads(msg.get_body()))
-        if wakeup.kind == STATE:
-            consent.finish(wakeup.id, wakeup.due)
-        elif wakeup.kind == PURGE:
-            purge.handle(wakeup)
-        elif wakeup.kind == KEEP:
-            keep.handle(wakeup)
-        elif wakeup.kind == CREDENTIAL:
-            upkeep.handle(wakeup)
-        else:
-            checks.handle(wakeup)
+        with woken(msg) as wakeup:
+            if wakeup.kind == STATE:
+                consent.finish(wakeup.id, wakeup.due)
+            elif wakeup.kind == PURGE:
+                purge.handle(wakeup)
+            elif wakeup.kind == KEEP:
+                keep.handle(wakeup)
+            elif wakeup.kind == CREDENTIAL:
+                upkeep.handle(wakeup)
+            else:
+                checks.handle(wakeup)
 
     return bp

@@ -1,12 +1,11 @@
 """The queue of fetch: whoever is woken works on what the record asks for."""
 
-import json
-
 import azure.functions as func
 
 from functions.watch import Watch, nobody
+from functions.woken import woken
 from shared.fetch.run import Fetch
-from shared.schedule import FETCH, QUEUES, Wakeup
+from shared.schedule import FETCH, QUEUES
 
 
 def blueprint(fetch: Fetch, watch: Watch = nobody) -> func.Blueprint:
@@ -17,6 +16,7 @@ def blueprint(fetch: Fetch, watch: Watch = nobody) -> func.Blueprint:
     @bp.queue_trigger(arg_name="msg", queue_name=QUEUES[FETCH], connection="MAIL_STORAGE")
     def run(msg: func.QueueMessage) -> None:
         watch()
-        fetch.run(Wakeup.from_body(json.loads(msg.get_body())))
+        with woken(msg) as wakeup:
+            fetch.run(wakeup)
 
     return bp

@@ -32,7 +32,13 @@ def _views(bp: func.Blueprint, received: Received, audit: Audit, settings: Setti
     @bp.function_name("received_get")
     @bp.route("received/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def get(req: func.HttpRequest) -> func.HttpResponse:
-        return answer(req, settings, lambda request: json_reply(received.view(request.route("id"))))
+        def handle(request: Request) -> func.HttpResponse:
+            shown = received.view(request.route("id"))
+            if shown["message"] is not None:
+                audit.write("received.open", "message", received_id=request.route("id"))
+            return json_reply(shown)
+
+        return answer(req, settings, handle)
 
     @bp.function_name("received_attempts")
     @bp.route("received/{id}/attempts", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)

@@ -1,11 +1,10 @@
 """The queue of mail to send: whoever is woken drains the mailbox."""
 
-import json
-
 import azure.functions as func
 
 from functions.watch import Watch, nobody
-from shared.schedule import QUEUES, SEND, Wakeup
+from functions.woken import woken
+from shared.schedule import QUEUES, SEND
 from shared.send.drain import Drain
 
 
@@ -17,6 +16,7 @@ def blueprint(drain: Drain, watch: Watch = nobody) -> func.Blueprint:
     @bp.queue_trigger(arg_name="msg", queue_name=QUEUES[SEND], connection="MAIL_STORAGE")
     def send(msg: func.QueueMessage) -> None:
         watch()
-        drain.run(Wakeup.from_body(json.loads(msg.get_body())))
+        with woken(msg) as wakeup:
+            drain.run(wakeup)
 
     return bp

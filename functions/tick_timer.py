@@ -2,6 +2,7 @@
 
 import azure.functions as func
 
+from shared.telemetry import span
 from shared.tick import Tick
 
 
@@ -12,6 +13,7 @@ def blueprint(tick: Tick, schedule: str) -> func.Blueprint:
     @bp.function_name("tick")
     @bp.timer_trigger(arg_name="timer", schedule=schedule, run_on_startup=False, use_monitor=False)
     def run(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host hands it over by this name
-        tick.run()
+        with span("tick"):
+            tick.run()
 
     return bp

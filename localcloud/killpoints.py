@@ -33,6 +33,7 @@ AREAS = {
     "fetch": ("shared/fetch",),
     "deliver": ("shared/deliver",),
     "send": ("shared/send",),
+    "upgrade": ("shared/fetch", "shared/send"),
 }
 _LOOPBACK = ("127.0.0.1", "localhost")
 _GRAPH_TAILS = ("$batch", "$value", "delta", "move", "send", "attachments", "createUploadSession")

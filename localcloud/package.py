@@ -120,7 +120,7 @@ def clean_python(environment: Mapping[str, str] | None = None) -> Path:
 
 def site_packages(python: Path) -> Path:
     """Return where the packages of the virtual environment of *python* are."""
-    asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     return Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
 
 

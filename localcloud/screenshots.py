@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 FOLDER = PROJECT / "docs" / "screenshots"
 MAILS = 12
 _TEMPLATE = {
-    "to": "{{ customer.email }}",
-    "subject": "Order {{ number }} is on its way",
-    "text": "Hello {{ customer.name }}, your order {{ number }} left us today.",
+    "to": "{{ payload.customer.email }}",
+    "subject": "Order {{ payload.number }} is on its way",
+    "text": "Hello {{ payload.customer.name }}, your order {{ payload.number }} left us today.",
 }
 
 
@@ -127,6 +127,9 @@ def _console(browser: Chromium, stack: Stack, places: dict[str, str], folder: Pa
                 if person.page.get_by_role("heading", level=1).inner_text() == "This cannot be shown":
                     _say(f"{name}: no such view")
                     continue
+                if name == "message":
+                    person.page.get_by_role("button", name="Open the message").click()
+                    person.page.frame_locator("iframe.mail").locator("body > *").first.wait_for()
                 person.page.screenshot(path=folder / f"{name}{suffix}.png", full_page=True)
                 _say(f"{name}{suffix}.png")
 

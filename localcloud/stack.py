@@ -17,7 +17,7 @@ from localcloud.receiver import Receiver
 from localcloud.zygote import Zygote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from localcloud.children import Fork
 
@@ -44,13 +44,14 @@ class Stack:
 
     *changes* are settings on top of `BRISK`. *say* is told each step as it happens. The host may be killed and started
     again; *forked* makes each start several times faster, where the system allows it. *alarmed* has alarms go to a
-    receiver of their own, *alarms*.
+    receiver of their own, *alarms*. *allow* lists as `host:port` what webhooks may reach besides these receivers.
     """
 
     changes: Mapping[str, str] = field(default_factory=dict)
     say: Callable[[str], None] = lambda _: None
     forked: bool = False
     alarmed: bool = False
+    allow: Sequence[str] = ()
     alarms: Receiver = field(default_factory=Receiver)
     _open: ExitStack = field(default_factory=ExitStack)
     _fork: Fork | None = None
@@ -104,7 +105,7 @@ class Stack:
             self.storage,
             self.cloud,
             f"http://127.0.0.1:{port.number}",
-            delivery_allow=[f"127.0.0.1:{receiver.port}" for receiver in receivers],
+            delivery_allow=[*(f"127.0.0.1:{receiver.port}" for receiver in receivers), *self.allow],
             changes={**BRISK, **alarming, **self.changes},
         )
         self.environment = environment

@@ -68,7 +68,7 @@ def licence_of(name: str) -> str:
         about = importlib.metadata.metadata(name)
     except importlib.metadata.PackageNotFoundError:
         return ""
-    told = [about.get("License-Expression") or "", about.get("License") or ""]
+    told = [text for field in ("License-Expression", "License") for text in about.get_all(field) or ()]
     told += [text.rpartition(":: ")[2] for text in about.get_all("Classifier") or () if text.startswith("License")]
     # Some packages put the whole text where the name belongs.
     short = [text.strip() for text in told if text.strip() and "\n" not in text.strip()]

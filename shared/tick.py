@@ -9,6 +9,7 @@ from datetime import datetime
 from shared.errors import RowChanged, RowExists, RowMissing, StorageError, StorageUnavailable
 from shared.ports import Clock, Delete, Operation, Row, Tables, Wakeups
 from shared.schedule import DUE_FIRST, FETCH, QUEUES, SHARDS, DueRow, Wakeup, due_upto
+from shared.telemetry import measure
 from shared.watchdog import Watchdog
 
 _GROUP = 50  # due rows per transaction: each is one delete and at most one insert
@@ -53,17 +54,20 @@ class Tick:
         now, previous = self._begin()
         counts: Counter[str] = Counter()
         silent: list[StorageUnavailable] = []
+        late = 0.0
         for shard in SHARDS:
             try:
                 rows = self.tables.connections.read(shard, DUE_FIRST, due_upto(now)).rows
             except StorageUnavailable as error:
                 silent.append(error)
                 continue
+            late = max([late, *((now - due.at).total_seconds() for row in rows if (due := _known(row)))])
             counts += self._fire(shard, rows, now, previous)
         if len(silent) == len(SHARDS):
             raise silent[0]
         counts["failed"] += len(silent)
         result = TickResult(**counts)
+        measure("due_age", late)
         log.info(
             "tick.done due=%d woken=%d lost=%d unknown=%d failed=%d",
             *(result.due, result.woken, result.lost, result.unknown, result.failed),

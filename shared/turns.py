@@ -18,6 +18,7 @@ from shared.identifiers import new_ulid, shard_of
 from shared.permits import PERMITS, Permits
 from shared.ports import Insert, Operation, Table, Update
 from shared.rows import Value, decode, encode
+from shared.telemetry import measure
 from shared.times import from_text, to_text
 
 __all__ = ["PERMITS", "Box", "Permits", "Released", "Turn", "TurnLost", "Turns", "View"]
@@ -81,6 +82,7 @@ class Turns:
             reserved_for="",
             reserved_until="",
         )
+        waited = view.box.wanted(kind)
         key = box_key(view.box_hash)
         write = Update(key, encode(box), view.etags[key]) if key in view.etags else Insert(key, encode(box))
         newer = view
@@ -97,6 +99,8 @@ class Turns:
                     raise
                 return None, newer
             etags = newer.etags
+        if waited:
+            measure("turn_wait", (view.storage_time - from_text(waited)).total_seconds(), kind=kind)
         return Turn(self, view, kind, claim_id, box, etags[key], view.read_at + self.lease_seconds, etags=etags), newer
 
     def lease_end(self, storage_time: datetime) -> str:

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from localcloud import killpoints
+from localcloud import killpoints, newer
 from localcloud.administrator import wait_until
 from localcloud.faults.intake import Intake
 from localcloud.faults.outgoing import DIRECT, SEND, Mailing
 from localcloud.faults.scenarios import DELIVER, FETCH, Scenario, nothing
 from localcloud.faults.sending import PLAIN_MAILBOXES, WITHOUT_DRAFTS, Sending
+from localcloud.faults.upgrade import UPGRADE, Upgrading
 from localcloud.host.clock import OFFSET
 from localcloud.killpoints import Plan
 from localcloud.stack import Stack
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from localcloud.processes import HostProcess
+    from localcloud.story import Organisation
 
 SETTLE_SECONDS = 420.0
 GRACE_SECONDS = 0.25
@@ -50,8 +52,8 @@ RETRIES = {"DELIVERY_RETRY_SECONDS": "0.02"}
 # A grant without every right is to be taken for final within seconds.
 CHECKS = {"CONSENT_RECHECK_SECONDS": "0.05"}
 
-SCENARIOS: dict[str, tuple[Scenario, ...]] = {"fetch": FETCH, "deliver": DELIVER, "send": SEND}
-Work = Intake | Sending
+SCENARIOS: dict[str, tuple[Scenario, ...]] = {"fetch": FETCH, "deliver": DELIVER, "send": SEND, "upgrade": UPGRADE}
+Work = Intake | Sending | Upgrading
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Campaign:
     met: Counter[str] = field(default_factory=Counter)
     _most: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _happened: int = 0
+    _upgraded: bool = False
 
     def play(self) -> dict[str, Any]:
         """Run the campaign and return its figures."""
@@ -102,23 +105,32 @@ class Campaign:
         }
 
     def _work(self, story: Story) -> Work:
-        if self.area == "send":
-            return self._sending(story)
         each = 3 if self.count >= LONG_CAMPAIGN else 1
+        intake = Intake(story, 2)
+        if self.area in ("send", "upgrade"):
+            receiving = Intake.people(each) if self.area == "upgrade" else []
+            sending, organisation = self._sending(story, receiving)
+            if not receiving:
+                return sending
+            intake.connect(organisation, each)
+            return Upgrading(intake, sending)
         organisation = story.found("contoso.example", "Contoso", Intake.people(each))
         story.register(organisation)
         story.accept(organisation)
         story.await_status(organisation, "active")
-        intake = Intake(story, 2)
         intake.connect(organisation, each)
         return intake
 
-    def _sending(self, story: Story) -> Sending:
-        """Connect mailboxes of two organisations, the second of which grants no right to make drafts."""
+    def _sending(self, story: Story, others: list[str]) -> tuple[Sending, Organisation]:
+        """
+        Connect mailboxes of two organisations, the second of which grants no right to make drafts.
+
+        The first, which is returned, has the people *others* too.
+        """
         each = PLAIN_MAILBOXES if self.count >= LONG_CAMPAIGN else 2
         people = Sending.people(each)
         plain = [person for pool, those in people.items() if pool != DIRECT for person in those]
-        organisation = story.found("contoso.example", "Contoso", plain)
+        organisation = story.found("contoso.example", "Contoso", [*others, *plain])
         other = story.found("fabrikam.example", "Fabrikam", people[DIRECT])
         for one in (organisation, other):
             story.register(one)
@@ -129,7 +141,7 @@ class Campaign:
         story.await_status(other, "partial")
         sending = Sending(story)
         sending.connect(organisation, other, each)
-        return sending
+        return sending, organisation
 
     def _rounds(self, host: HostProcess, second: HostProcess, work: Work) -> None:
         scenarios = SCENARIOS[self.area]
@@ -187,11 +199,14 @@ class Campaign:
                 killpoints.PLAN: str(stored),
                 killpoints.JOURNAL: str(journal),
                 OFFSET: str(scenario.clock),
+                newer.SWITCH: self._version(newer=self._upgraded),
             }
         )
         host.start()
         if scenario.hosts > 1:
+            second.change_environment({newer.SWITCH: self._version(newer=not self._upgraded)})
             second.start()
+        self._upgraded = not self._upgraded
         thaw = _thawing(host.pid, frozen)
         work.begin()
         lived = self._watch(host, work, scenario.patience, thaw)
@@ -204,6 +219,10 @@ class Campaign:
             self.kills += 1
         self._learn(journal, scenario, work, lived=lived)
         return lived
+
+    def _version(self, *, newer: bool) -> str:
+        """Return the switch of the version that a host runs; only an upgrade has two."""
+        return "1" if newer and self.area == "upgrade" else ""
 
     @staticmethod
     def _watch(host: HostProcess, work: Work, patience: float, thaw: threading.Timer) -> bool:
@@ -235,7 +254,7 @@ class Campaign:
         journal.unlink(missing_ok=True)
         (self.folder / "plan").unlink(missing_ok=True)
         Plan().write(self.folder / "plan")
-        host.change_environment({OFFSET: "0"})
+        host.change_environment({OFFSET: "0", newer.SWITCH: ""})
         host.start()
         work.settle(hasten=self.count < LONG_CAMPAIGN)
         try:

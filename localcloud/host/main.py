@@ -10,7 +10,7 @@ import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from localcloud import calls, killpoints
+from localcloud import calls, killpoints, newer
 from localcloud.host import clock, logs
 from localcloud.host.config import load_config, load_local_settings
 from localcloud.host.errors import RuntimeMissingError, StartError
@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     clock.install(os.environ)
     killpoints.install(os.environ)
     calls.install(os.environ)
+    newer.install(os.environ)
     try:
         code = asyncio.run(_serve(args, os.environ))
     except RuntimeMissingError as error:

@@ -14,8 +14,9 @@ import httpx
 from shared.adapters.graph_errors import fault_of, ids_of
 from shared.adapters.graph_wire import SubAnswer, SubRequest, is_upload_url, retry_after_seconds, url_of, wire_entry
 from shared.adapters.http_client import deadline_after
-from shared.errors import Microsoft, Unreachable
+from shared.errors import Fault, Microsoft, Throttled, Unreachable
 from shared.ports import GraphMailbox
+from shared.telemetry import measure
 from shared.times import now_utc
 
 CALL_SECONDS = 30.0
@@ -166,7 +167,7 @@ class GraphHttp:
             return answer
         body = _json_or_none(answer.content)
         retry_after = retry_after_seconds(answer.headers, self._now)
-        raise fault_of(answer.status, urlsplit(url).path, ids_of(body, answer.headers), retry_after, html=html)
+        raise _told(fault_of(answer.status, urlsplit(url).path, ids_of(body, answer.headers), retry_after, html=html))
 
     def _sub_answer(
         self, request: SubRequest, item: Mapping[str, Any] | None, mailbox: GraphMailbox, outer: Mapping[str, str]
@@ -181,8 +182,15 @@ class GraphHttp:
             return SubAnswer(request.id, status, headers, body)
         merged = {"request-id": outer.get("request-id", ""), "date": outer.get("date", ""), **headers}
         path = urlsplit(url_of(mailbox, request.path)).path
-        fault = fault_of(status, path, ids_of(body, merged), retry_after_seconds(merged, self._now))
+        fault = _told(fault_of(status, path, ids_of(body, merged), retry_after_seconds(merged, self._now)))
         return SubAnswer(request.id, status, headers, body, fault)
+
+
+def _told(fault: Fault) -> Fault:
+    """Return *fault*; where Graph asked to slow down, that is measured."""
+    if isinstance(fault, Throttled):
+        measure("throttled", fault.retry_after or 0.0, code=fault.code.value)
+    return fault
 
 
 @dataclass(frozen=True, slots=True)

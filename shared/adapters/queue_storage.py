@@ -14,8 +14,10 @@ from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 from shared.adapters.queue_rules import message_text
 from shared.adapters.storage_account import TIMEOUTS, Clients, StorageAccount, call, refused, transport
 from shared.settings import Settings
+from shared.telemetry import TRACEPARENT, traceparent
 
 _FOREVER = -1
+_OUTWARD = "out-"  # of those that mail is delivered to: their messages stay as they were announced
 # A message that a repeat doubles wakes someone twice, which is harmless.
 _RETRIES = {"retry_total": 3, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
 Result = TypeVar("Result")
@@ -41,6 +43,9 @@ class StorageWakeups:
 
     def put(self, queue: str, body: Mapping[str, Any], delay_seconds: float = 0) -> None:
         """Put a JSON message, visible after *delay_seconds* (at most 300). Raises `StorageUnavailable`."""
+        parent = traceparent()
+        if parent and not queue.startswith(_OUTWARD):
+            body = {**body, TRACEPARENT: parent}
         text = message_text(body, delay_seconds)
         client: QueueClient = self._clients[queue]
         hidden = ceil(delay_seconds) or None

@@ -16,6 +16,7 @@ from shared.adapters.http_client import FirstUse, PoolTransport, client_over, de
 from shared.codes import Code
 from shared.errors import Fault
 from shared.ports import Answer
+from shared.telemetry import TRACEPARENT, traceparent
 
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 20.0
@@ -140,7 +141,7 @@ class GuardedWebhooks:
             "POST",
             url,
             content=body,
-            headers=dict(headers),
+            headers={**headers, **({TRACEPARENT: parent} if (parent := traceparent()) else {})},
             extensions={**deadline_after(TOTAL_SECONDS), "timeout": self._client.timeout.as_dict()},
         )
         try:

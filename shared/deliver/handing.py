@@ -18,6 +18,7 @@ from shared.ports import Blobs, Clock, Table, Wakeups, Webhooks
 from shared.receipts import Receipt, ReceiptStatus, Work, public_id, read_receipt, receipt_key
 from shared.signing import Sign, signature_headers, signing_versions
 from shared.stored_mail import read_mail
+from shared.telemetry import carried
 from shared.times import to_text
 
 log = logging.getLogger("mailgrant.deliver")
@@ -114,7 +115,7 @@ class Handing:
             return Batch([Outcome(item, fault=fault, ours=True) for item in work])
         lost = False
         with ThreadPoolExecutor(AT_ONCE) as workers:
-            handed = [workers.submit(self._one, job.connection, destination, secrets, item) for item in work]
+            handed = [workers.submit(carried(self._one), job.connection, destination, secrets, item) for item in work]
             left: set[Future[Outcome | StorageError]] = set(handed)
             while left:
                 left = wait(left, timeout=job.lease.total_seconds() / 4, return_when=FIRST_COMPLETED).not_done

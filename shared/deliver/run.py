@@ -7,7 +7,7 @@ that a death repeats few.
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,7 +27,8 @@ from shared.receipts import DELIVER, Work, work_range
 from shared.schedule import DELIVER as DELIVER_KIND
 from shared.schedule import QUEUES, Wakeup
 from shared.signing import Sign
-from shared.times import to_text
+from shared.telemetry import measure
+from shared.times import from_text, to_text
 from shared.turns import Turns
 
 log = logging.getLogger("mailgrant.deliver")
@@ -141,6 +142,7 @@ class Deliver:
         outcomes = batch.outcomes
         failed = sum(outcome.fault is not None for outcome in outcomes)
         log.info("deliver.batch connection_id=%s tried=%d failed=%d", job.connection.id, len(outcomes), failed)
+        _measure(job, outcomes)
         try:
             if batch.lost:
                 raise LeaseLost
@@ -204,6 +206,14 @@ class Deliver:
 
     def _storage_clock(self, view: View) -> Callable[[], datetime]:
         return lambda: view.storage_time + timedelta(seconds=self._turns.monotonic() - view.read_at)
+
+
+def _measure(job: DeliveryJob, outcomes: Iterable[Outcome]) -> None:
+    """Measure how long the slowest mail took to be handed over for the first time, from when it was stored."""
+    handed = [one.receipt for one in outcomes if one.counts and one.fault is None and one.receipt is not None]
+    done = [receipt.stored_at for receipt in handed if not receipt.delivered_at]
+    if done:
+        measure("delivery_seconds", (job.now() - from_text(min(done))).total_seconds(), connection_id=job.connection.id)
 
 
 def _judged(job: DeliveryJob, outcome: Outcome) -> Outcome:

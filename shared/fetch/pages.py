@@ -28,6 +28,7 @@ from shared.receipts import (
 )
 from shared.schedule import DELIVER as DELIVER_KIND
 from shared.schedule import QUEUES, Wakeup
+from shared.telemetry import carried
 from shared.times import from_text, to_text
 from shared.turns import PERMITS
 
@@ -79,7 +80,9 @@ class PageStore:
                     kept.append(keeper.submit(self._keep, job, wanted, dict.fromkeys(left, fault)))
                 else:
                     trouble = fault
-            announced = keeper.submit(lambda: self.wake(job, [item for done in kept for item in done.result()]))
+            announced = keeper.submit(
+                carried(lambda: self.wake(job, [item for done in kept for item in done.result()]))
+            )
             for done in kept:
                 yield from done.result() if trouble is None else ()
             announced.result()

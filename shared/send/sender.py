@@ -19,7 +19,8 @@ from shared.send.drafting import Drafting
 from shared.send.late import Patience
 from shared.send.look import Sight, look
 from shared.send.storing import Held, RaceLost, Writer
-from shared.times import to_text
+from shared.telemetry import measure
+from shared.times import from_text, to_text
 
 log = logging.getLogger("mailgrant.send")
 
@@ -129,6 +130,8 @@ class Sender:
             return self._not_sent(held, fault)
         accepted = self._accepted(held)
         log.info("send.accepted entry_id=%s attempt=%d", held.work.id, held.work.attempt)
+        since = from_text(held.work.not_before or held.work.created_at)
+        measure("send_seconds", (self.now() - since).total_seconds(), entry_id=held.work.id)
         if pause:
             raise Pause(accepted, pause)
         return accepted

@@ -2,12 +2,11 @@
 
 import base64
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Dialog, Page, Request, expect
 
 from localcloud.administrator import wait_until
 from localcloud.chromium import PHONE, Chromium, Visit
@@ -25,11 +24,13 @@ PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQV
 HTML = f"""<html><head><base href="https://evil.example/"><meta http-equiv="refresh" content="0;url=https://evil.example/meta">
 <link rel="stylesheet" href="https://evil.example/css"><style>@import url(https://evil.example/import);p{{background:url(//evil.example/bg)}}</style>
 <script>{RUN}</script></head><body background="https://evil.example/body" onload="{RUN}"><p id="seen">Read me</p>
-<img src="x" onerror="{RUN}"><img src="https://evil.example/pixel" srcset="https://evil.example/set 2x"><img src="cid:svg"><img src="cid:dot">
+<img src="x" onerror="{RUN}"><img src="https://evil.example/pixel" srcset="https://evil.example/set 2x">
+<img src="cid:svg"><img src="cid:dot">
 <svg onload="{RUN}"><image href="https://evil.example/svg"/><a xlink:href="javascript:{RUN}"><text>t</text></a></svg>
 <a href="javascript:{RUN}">run</a> <a href="https://evil.example/link" target="_top" ping="https://evil.example/ping">away</a>
 <iframe src="https://evil.example/frame" srcdoc="<script>{RUN}</script>"></iframe><object data="https://evil.example/o"></object>
-<form action="https://evil.example/form"><input name="password" autofocus onfocus="{RUN}"><button>Sign in</button></form>
+<form action="https://evil.example/form"><input name="password" autofocus onfocus="{RUN}">
+<button>Sign in</button></form>
 <video poster="https://evil.example/poster" src="https://evil.example/video"></video><p style="background:url(https://evil.example/style)">styled</p>
 <math><mtext><table><mglyph><style><img src=x onerror="{RUN}"></style></mglyph></table></mtext></math></body></html>"""
 
@@ -51,7 +52,7 @@ def mime(header: str = "") -> bytes:
         f"From: {encoded(NAME)} <mallory@evil.example>",
         f"To: {encoded(NAME)} <box@example.com>",
         f"Subject: {encoded(SUBJECT)}",
-        "Message-ID: <\"><script>top.pwned=1</script>@evil.example>",
+        'Message-ID: <"><script>top.pwned=1</script>@evil.example>',
         'Content-Type: multipart/mixed; boundary="b"',
         *([header] if header else []),
     ]
@@ -72,7 +73,7 @@ def console(story: Story, visit: Visit) -> ConsoleVisit:
 
 
 @pytest.fixture
-def strays(visit: Visit, story: Story) -> Iterator[list[str]]:
+def strays(visit: Visit, story: Story) -> list[str]:
     """Return what leaves the page and what pops up in it, as it happens."""
     found: list[str] = []
     own = story.stack.host.url
@@ -82,7 +83,12 @@ def strays(visit: Visit, story: Story) -> Iterator[list[str]]:
             found.append(request.url)
 
     visit.context.on("request", look)
-    visit.page.on("dialog", lambda dialog: (found.append(dialog.message), dialog.dismiss()))
+
+    def refuse(dialog: Dialog) -> None:
+        found.append(dialog.message)
+        dialog.dismiss()
+
+    visit.page.on("dialog", refuse)
     visit.page.on("popup", lambda popup: found.append(popup.url))
     return found
 
@@ -94,7 +100,8 @@ def listed(story: Story, path: str, count: int) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = story.stack.admin.get(path)["data"]
         return items if len(items) >= count else []
 
-    return wait_until(f"{path} has {count}", found)
+    items: list[dict[str, Any]] = wait_until(f"{path} has {count}", found)
+    return items
 
 
 def open_message(page: Page) -> None:
@@ -104,9 +111,11 @@ def open_message(page: Page) -> None:
     expect(frame.get_by_text("Read me")).to_be_visible()
     for words in ("run", "away"):
         frame.get_by_text(words, exact=True).click()
-    expect(frame.locator("script, iframe, object, form, input, svg, style ~ style, [href], [onerror], [onload]")).to_have_count(0)
+    expect(
+        frame.locator("script, iframe, object, form, input, svg, style ~ style, [href], [onerror], [onload]")
+    ).to_have_count(0)
     expect(frame.locator("img[src]")).to_have_attribute("src", re.compile("^data:image/png;base64,"))
-    page.get_by_text(re.compile(r"All \d+ fields")).click()
+    page.get_by_text(re.compile(r"Other fields \(\d+\)")).click()
 
 
 def test_strangers_mail_does_nothing_in_any_view(

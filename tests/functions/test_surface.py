@@ -301,7 +301,7 @@ def test_the_host_takes_every_name_and_route(caller: Caller) -> None:
 
 TENANT = "8a7c0c3e-0000-4000-8000-000000000001"
 ADMIN_LINES = [line for line in TABLE if line.caller == "admin"]
-MAIL_ITSELF = {"received_raw", "received_attachment"}
+MAIL_ITSELF = {"received_get", "received_raw", "received_attachment"}
 
 
 def easy_auth_caller(front: MemoryFront) -> Caller:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.children import ReservedPort
 from localcloud.stack import Stack
 from localcloud.story import Organisation, Story
 from tests.scenes import graph_contract
@@ -14,9 +15,17 @@ from tests.scenes.graph_contract import faults_in
 _numbers = itertools.count(1)
 
 
+@pytest.fixture(scope="package")
+def receiver_port() -> Iterator[int]:
+    """Return a port that webhooks may reach, for a receiver that a test starts as a process of its own."""
+    port = ReservedPort()
+    yield port.number
+    port.close()
+
+
 @pytest.fixture(scope="package")  # no longer: its threads and timers must not run beside tests without sockets
-def _stack() -> Iterator[Stack]:
-    with Stack(alarmed=True) as stack:
+def _stack(receiver_port: int) -> Iterator[Stack]:
+    with Stack(alarmed=True, allow=[f"127.0.0.1:{receiver_port}"]) as stack:
         stack.control.record_traffic(on=True)
         yield stack
         assert [] == breaches_of_contract(stack.control.traffic())[:5]

@@ -64,10 +64,12 @@ def test_schemathesis_finds_nothing(story: Story, consented: Organisation, tmp_p
     selected = re.search(r"Selected: (\d+)/", done.stdout)
 
     assert 0 == done.returncode, done.stdout[-5000:] + done.stderr[-1000:]
-    assert len(paths_of(story)) == int(selected.group(1) if selected else 0)
+    assert len(operations_of(story)) == int(selected.group(1) if selected else 0)
 
 
-def paths_of(story: Story) -> list[str]:
-    """Return every operation that the running host describes."""
+def operations_of(story: Story) -> list[str]:
+    """Return every operation that the running host describes but the one that Schemathesis itself reads it by."""
     document = story.stack.admin.get("openapi.json")
-    return [f"{method} {path}" for path, item in document["paths"].items() for method in item]
+    found = [f"{method} {path}" for path, item in document["paths"].items() for method in item]
+    found.remove("get /api/openapi.json")
+    return found

@@ -9,9 +9,10 @@ import { announce, busy, problemBox } from './widgets.js';
  * `type` is text (also email, url, password, number), textarea, select (`options`: `[[value, label]]`), checkbox,
  * moment (a local time; its value is RFC 3339), or custom (`element` and `read()`).
  * `show(values)` tells whether a field is there; those that are not, and empty ones that are not required, are no values.
+ * `className` `search` sets the fields beside one another.
  * `pointer` is the JSON pointer of the field in the body that `submit(values, form)` sends, `/<name>` unless given.
  */
-export function form({ label, fields, action, submit, extra = [] }) {
+export function form({ label, fields, action, submit, extra = [], className = null }) {
   const made = fields.map(field);
   const trouble = h('div');
   const send = h('button', { type: 'submit' }, action);
@@ -24,7 +25,7 @@ export function form({ label, fields, action, submit, extra = [] }) {
       it.enable(!it.root.hidden);
     }
   };
-  const root = h('form', { 'aria-label': label, novalidate: true, onchange: arrange, onsubmit: (event) => {
+  const root = h('form', { class: className, 'aria-label': label, novalidate: true, onchange: arrange, onsubmit: (event) => {
     event.preventDefault();
     busy(send, () => attempt(made, trouble, () => submit(values(), root)));
   } }, made.map((it) => it.root), trouble, h('div', { class: 'actions' }, send, extra));

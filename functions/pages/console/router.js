@@ -97,7 +97,8 @@ function match(pattern, path) {
 
 /** Draw the navigation, the current area marked. */
 function mark(path) {
-  const area = path.split('/')[0];
+  const top = path.split('/')[0];
+  const area = ['received', 'outbox'].includes(top) ? 'connections' : top;
   fill(document.getElementById('nav'), h('ul', {}, areas.map(([to, label]) =>
     h('li', {}, h('a', { href: `#/${to}`, 'aria-current': to === area ? 'page' : null }, label)))));
 }

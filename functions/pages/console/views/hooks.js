@@ -18,7 +18,7 @@ export async function render(root, { id }) {
     ['Signed', (each) => (each.verify ? `${SIGNED[each.verify.type]}${each.verify.header ? `, ${each.verify.header}` : ''}` : 'no; its address is the secret')],
     ['Known again by', (each) => each.dedupe_key || 'its webhook-id'],
     ['Made', (each) => time(each.created_at)],
-    ['', (each) => actions(button('Revoke', () => revoke(path, each), 'danger'))],
+    ['Action', (each) => actions(button('Revoke', () => revoke(path, each), 'danger'))],
   ], { empty: 'There is no hook.' });
   await list.reload();
   add(root, h('h1', {}, it.name), tabs(it, 'hooks'),

@@ -35,7 +35,7 @@ export async function render(root, { id }) {
     it.message && section('Header', header(it.message)),
     section('Attempts', table('Attempts', [
       ['When', (each) => time(each.at)], ['What', (each) => each.kind], ['Outcome', (each) => badge(each.outcome)],
-      ['Answer', (each) => each.status || ''], ['Why', (each) => [each.code && h('code', {}, each.code), ' ', each.detail]],
+      ['Answer', (each) => each.status || ''], ['Why', (each) => (each.code || each.detail ? [h('code', {}, each.code), ' ', each.detail] : '')],
       ['Took', (each) => `${each.milliseconds} ms`],
     ], attempts.data, 'Nothing was tried yet.')));
 }
@@ -71,7 +71,7 @@ function opening(path, it) {
 function attached(path, it) {
   return table('Attachments', [
     ['Name', (each) => each.name || '(no name)'], ['Type', (each) => each.content_type], ['Size', (each) => bytes(each.size)],
-    ['', (each) => {
+    ['Action', (each) => {
       const number = it.attachments.indexOf(each);
       return actions(button('Save', () => save(`${path}/attachments/${number}`, each.name || `attachment-${number}`, each.size), 'quiet'));
     }],
@@ -84,7 +84,7 @@ function header(message) {
   return [
     facts([['From', people(message.from)], ['To', people(message.to)], ['Cc', people(message.cc)], ['Reply to', people(message.reply_to)],
       ['Date', message.date && time(message.date)], ['Written by a machine', message.automatic !== 'none' && message.automatic.replaceAll('_', ' ')]]),
-    h('details', {}, h('summary', {}, `All ${message.headers.length} fields`), table('Header fields', [
+    h('details', {}, h('summary', {}, `Other fields (${message.headers.length})`), table('Header fields', [
       ['Field', (each) => each.name.slice(0, MOST_SHOWN)], ['Value', (each) => short(each.value)],
     ], rest), message.headers.length > rest.length && h('p', {}, 'The rest stands in the raw message.')),
   ];

@@ -21,7 +21,7 @@ export async function render(root, { id, name }) {
     fields: [
       ...PARTS.map(([part, label, rows]) => ({ name: part, label, type: rows > 1 ? 'textarea' : 'text', rows, value: it?.[part], keepEmpty: true,
         hint: part === 'to' ? 'Addresses separated by commas, or {{ payload.… }} where the connection limits its recipients.' : null })),
-      { name: 'payload', label: 'A payload to try', type: 'textarea', rows: 6, value: SAMPLE, hint: 'JSON. It is not stored.' },
+      { name: 'payload', label: 'A payload to try', type: 'textarea', rows: 6, value: it ? sample(it) : SAMPLE, hint: 'JSON. It is not stored.' },
     ],
     extra: [link(`connections/${id}/templates`, 'All templates')],
     async submit({ payload, ...parts }) {
@@ -32,7 +32,7 @@ export async function render(root, { id, name }) {
   });
   const preview = following(edited, path, outcome);
   edited.addEventListener('input', preview.soon);
-  preview.now();
+  await preview.now();
   add(root, h('h1', {}, name), it && facts([['Version', String(it.version)], ['Changed', time(it.updated_at)]]),
     h('p', {}, 'Parts are Jinja templates; what was posted is ', h('code', {}, 'payload'), '.'),
     edited, section('Preview', outcome), it && actions(button('Delete', async () => {
@@ -42,6 +42,23 @@ export async function render(root, { id, name }) {
       go(`connections/${id}/templates`);
     }, 'danger')));
   return preview.stop;
+}
+
+/** A payload with every name that the template's parts ask for. */
+function sample(parts) {
+  const made = Object.create(null);
+  const asked = PARTS.map(([part]) => parts[part] || '').join('\n').matchAll(/\bpayload((?:\.[A-Za-z_]\w*)+)/g);
+  for (const [, path] of asked) {
+    const names = path.slice(1).split('.');
+    const last = names.pop();
+    let place = made;
+    for (const name of names) {
+      if (typeof place[name] !== 'object') place[name] = Object.create(null);
+      place = place[name];
+    }
+    place[last] ??= /mail|address/i.test(last) ? 'ann@example.com' : last;
+  }
+  return JSON.stringify(made, null, 2);
 }
 
 async function stored(path) {

@@ -17,7 +17,7 @@ export async function render(root, { id }) {
     ['It may', (each) => (each.scope === 'send' ? 'send through this mailbox' : 'read what was fetched from this mailbox')],
     ['Made', (each) => time(each.created_at)],
     ['Last used', (each) => time(each.last_used_at)],
-    ['', (each) => actions(button('Revoke', () => revoke(path, each), 'danger'))],
+    ['Action', (each) => actions(button('Revoke', () => revoke(path, each), 'danger'))],
   ], { empty: 'There is no token.' });
   await list.reload();
   add(root, h('h1', {}, it.name), tabs(it, 'tokens'),
