@@ -14,7 +14,7 @@ from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from shared.templating_filters import BUDGET, FILTERS, TESTS, Budget, OutOfBounds, budget_of, shown
+from shared.templating_filters import BUDGET, FILTERS, TESTS, Budget, OutOfBounds, budget_of, measured, shown
 
 SOURCE_BYTES = 64 * 1024
 OUTPUT_CHARACTERS = 1024 * 1024
@@ -129,20 +129,31 @@ def _refused(node: nodes.Node, why: str) -> TemplateRefused:
 
 
 def _count_loops(tree: nodes.Template) -> None:
-    """Have every loop and every joining of texts counted while it runs."""
+    """Have every loop, joining of texts, list or object made, and comparison counted while it runs."""
     for loop in tree.find_all(nodes.For):
-        loop.iter = nodes.Filter(loop.iter, f"{BUDGET}steps", [], [], None, None, lineno=loop.lineno)
-    for parent in [tree, *tree.find_all(nodes.Node)]:
+        loop.iter = _filtered(loop.iter, "steps")
+    every = [tree, *tree.find_all(nodes.Node)]
+    for parent in every:
         for name, value in parent.iter_fields():
-            if isinstance(value, nodes.Concat):
-                setattr(parent, name, _joined(value))
+            if isinstance(value, nodes.Node):
+                setattr(parent, name, _counted(value))
             elif isinstance(value, list):
-                value[:] = [_joined(item) if isinstance(item, nodes.Concat) else item for item in value]
+                value[:] = [_counted(item) for item in value]
+    for node in every:
+        if isinstance(node, nodes.Compare):
+            node.expr = _filtered(node.expr, "timed")
 
 
-def _joined(node: nodes.Concat) -> nodes.Filter:
-    parts = nodes.List(node.nodes, lineno=node.lineno)
-    return nodes.Filter(parts, f"{BUDGET}joined", [], [], None, None, lineno=node.lineno)
+def _counted(node: Any) -> Any:
+    """Return *node*, or what counts it. A list may hold another twice, and so grow beyond all bounds in few steps."""
+    if isinstance(node, nodes.Concat):
+        return _filtered(nodes.List(node.nodes, lineno=node.lineno), "joined")
+    made = isinstance(node, (nodes.List, nodes.Dict)) or (isinstance(node, nodes.Tuple) and node.ctx == "load")
+    return _filtered(node, "made") if made else node
+
+
+def _filtered(node: nodes.Expr | nodes.Node, name: str) -> nodes.Filter:
+    return nodes.Filter(node, f"{BUDGET}{name}", [], [], None, None, lineno=node.lineno)
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -190,10 +201,27 @@ def _steps(context: Any, value: Any) -> Iterator[Any]:
 
 @pass_context
 def _joined_texts(context: Any, parts: list[Any]) -> str:
-    texts = [shown(part) if isinstance(shown(part), str) else str(part) for part in parts]
-    budget_of(context).work(sum(map(len, texts)))
+    budget, texts = budget_of(context), list[str]()
+    for part in parts:
+        text = shown(part)
+        texts.append(text if isinstance(text, str) else str(text))
+        budget.work(len(texts[-1]))
     safe = any(isinstance(text, Markup) for text in texts)
     return Markup("").join(texts) if safe else "".join(texts)
+
+
+@pass_context
+def _made(context: Any, value: Any) -> Any:
+    return measured(budget_of(context), value)
+
+
+@pass_context
+def _timed(context: Any, value: Any) -> Any:
+    budget_of(context).check_time()
+    return value
+
+
+_OURS = {f"{BUDGET}steps": _steps, f"{BUDGET}joined": _joined_texts, f"{BUDGET}made": _made, f"{BUDGET}timed": _timed}
 
 
 def _environment(*, html: bool) -> _Environment:
@@ -201,7 +229,7 @@ def _environment(*, html: bool) -> _Environment:
     environment.globals.clear()
     environment.filters.clear()
     environment.filters.update(FILTERS)
-    environment.filters.update({f"{BUDGET}steps": _steps, f"{BUDGET}joined": _joined_texts})
+    environment.filters.update(_OURS)
     environment.tests.clear()
     environment.tests.update(TESTS)
     return environment

@@ -11,6 +11,7 @@ from jinja2 import Undefined, pass_context
 from markupsafe import Markup, escape
 
 LOWEST_COST = 16
+THING_COST = 48
 BUDGET = "_mailgrant_"
 """The name under which a rendering's budget stands in its context; no template can say it."""
 
@@ -54,6 +55,19 @@ def budget_of(context: Any) -> Budget:
     if not isinstance(budget, Budget):  # constant folding, which has no rendering
         raise OutOfBounds("not while rendering")
     return budget
+
+
+def measured(budget: Budget, value: Any) -> Any:
+    """Return *value* once all that it holds is counted, each thing as often as it is held; raises `OutOfBounds`."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        budget.work(len(item) if isinstance(item, str) else THING_COST)
+        if isinstance(item, dict):
+            pending.extend(item)
+        if isinstance(item, (list, tuple, dict)):
+            pending.extend(_members(item))
+    return value
 
 
 def shown(value: Any) -> Any:
@@ -136,6 +150,8 @@ def _items(value: Any) -> list[tuple[str, Any]]:
 
 
 def _whole(value: Any, default: int = 0) -> Any:
+    if isinstance(value, (list, tuple, dict)):
+        return default
     try:
         return int(value) if isinstance(value, (int, float)) else int(str(value).strip()[:20])
     except (ValueError, OverflowError):
@@ -143,6 +159,8 @@ def _whole(value: Any, default: int = 0) -> Any:
 
 
 def _real(value: Any, default: float = 0.0) -> Any:
+    if isinstance(value, (list, tuple, dict)):
+        return default
     try:
         return float(value) if isinstance(value, (int, float)) else float(str(value).strip()[:40])
     except (ValueError, OverflowError):

@@ -27,7 +27,7 @@ app.MapPost("/{**path}", async (HttpRequest request) =>
     var body = memory.ToArray();
     if (!IsSigned(request.Headers, body)) return Results.Unauthorized();
     var id = request.Headers["webhook-id"].ToString();
-    if (!Regex.IsMatch(id, @"\A[A-Za-z0-9_-]{1,200}\z")) return Results.BadRequest();
+    if (!Regex.IsMatch(id, @"\A[A-Za-z0-9_][A-Za-z0-9._-]{0,199}\z")) return Results.BadRequest();
     Console.WriteLine($"{(Store(id, body) ? "stored" : "repeat")} {id}");
     return Results.NoContent(); // any answer but 2xx brings the event again later
 });

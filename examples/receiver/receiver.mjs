@@ -65,7 +65,7 @@ async function take(request) {
   if (body === null) return 413;
   if (!isSigned(request.headers, body)) return 401;
   const id = request.headers['webhook-id'];
-  if (!/^[A-Za-z0-9_-]{1,200}$/.test(id)) return 400;
+  if (!/^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/.test(id)) return 400;
   console.log((await store(id, body)) ? 'stored' : 'repeat', id);
   return 204;
 }

@@ -17,7 +17,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 MAX_BYTES = 8 * 1024 * 1024
 SECONDS = 20  # after which a caller that says nothing is dropped
-ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 
 
 def store(folder: Path, event_id: str, body: bytes) -> bool:
@@ -31,7 +31,7 @@ def store(folder: Path, event_id: str, body: bytes) -> bool:
     except FileExistsError:
         return False
     finally:
-        os.unlink(file.name)
+        Path(file.name).unlink()
     return True
 
 

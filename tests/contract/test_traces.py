@@ -43,9 +43,7 @@ def test_what_is_delivered_to_a_queue_stays_as_it_is(storage_settings: Settings)
     assert {"kind": "fetch"} == body
 
 
-def test_nothing_of_a_call_reaches_the_log(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_of_a_call_reaches_the_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """A receiver gets the header of the trace; no line of any logger holds path, query, header or body of the call."""
     caplog.set_level(logging.DEBUG)
     quiet_vendors()
@@ -63,6 +61,7 @@ def test_nothing_of_a_call_reaches_the_log(
             url = receiver.url("alice@contoso.example?key=hush")
             answer = webhooks.post(url, b"quiet words", {"X-Token": "whsec_hush"})
             header = traceparent()
+        webhooks._client.close()
     finally:
         receiver.stop()
 

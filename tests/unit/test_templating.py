@@ -119,6 +119,34 @@ def test_bounds(source: str) -> None:
         rendered(source, payload)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% set a = ['x', 'x'] %}" + "{% set a = [a, a] %}" * 40 + "{{ a }}",
+        "{% set a = {'x': 1} %}" + "{% set a = {'x': a, 'y': a} %}" * 40 + "{{ a|tojson }}",
+        "{% set a = (1, 1) %}{% set b = (1, 1) %}" + "{% set a = (a, a) %}{% set b = (b, b) %}" * 40 + "{{ a == b }}",
+        "{% set a = [payload, payload] %}{{ [" + "a, " * 1000 + "]|join }}",
+        "{{ [" + "payload, " * 1000 + "]|sort|length }}",
+        "{{ " + " ~ ".join(["payload"] * 1000) + " }}",
+    ],
+)
+def test_what_holds_itself_twice_is_counted_as_often(source: str) -> None:
+    """Lists of lists grow beyond all bounds in few steps, so that they are refused before anyone goes through them."""
+    seconds = iter(range(10**9))
+    with pytest.raises(TemplateRefused, match="too much text"):
+        checked(source, html=False).render(
+            {"payload": {"long": "x" * (OUTPUT_CHARACTERS // 2)}}, lambda: next(seconds) * 1e-9
+        )
+
+
+def test_comparisons_take_time_too() -> None:
+    """A template of nothing but comparisons ends as well, by the clock that is given."""
+    seconds = iter(range(100))
+    source = checked("{% if " + " or ".join(["payload.a == payload.b"] * 9) + " %}{% endif %}", html=False)
+    with pytest.raises(TemplateRefused, match="too long"):
+        source.render({"payload": {"a": 1, "b": 2}}, lambda: float(next(seconds)))
+
+
 def test_time_is_bounded() -> None:
     """Rendering ends once its seconds are over, by the clock that is given."""
     seconds = iter(range(100))

@@ -33,7 +33,7 @@ export async function render(root, { id }) {
     chart('Mail', by(runs, (run) => run.at, total('taken'), total('accepted')), [['fetched', 'first'], ['sent', 'second']]),
     chart('Runs that failed', by(runs, (run) => run.at, (lines) => lines.filter((line) => line.outcome === 'failed').length), [['failed', 'bad']]),
     chart('How long mail took', by(waits, (wait) => wait.at, (mine) => median(mine.map((each) => each.seconds))), [['half took less than', 'first']], span),
-    h('p', { class: 'small' }, 'Incoming: from its arrival in the mailbox until it was handed over, or stored where nobody is to get it. Outgoing: ',
+    h('p', { class: 'small' }, 'Incoming: from its arrival in the mailbox until it was handed over. Outgoing: ',
       'from when it was to be sent until Exchange had it. Mail that is still on its way is not in it.'));
 }
 
@@ -49,7 +49,7 @@ async function dayOf(it, since) {
   const incoming = it.direction === 'incoming';
   const [runs, mails] = await Promise.all([all(`${path}/log`, { since }, MOST_LINES), all(`${path}/${incoming ? 'received' : 'outbox'}`, { since }, MOST_MAILS)]);
   const waits = mails.map((mail) => (incoming
-    ? wait(mail.received_at, it.destination ? mail.delivered_at : mail.stored_at)
+    ? wait(mail.received_at, mail.delivered_at)
     : wait(mail.send_at || mail.created_at, took(mail))));
   // Old mail that a new connection took waited for the connection, not for us.
   return { runs, waits: waits.filter((each) => each && each.began >= since) };

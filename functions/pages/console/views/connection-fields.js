@@ -16,7 +16,7 @@ export const afterOf = ({ action, after_folder: folder }) => (action === 'move' 
 /** Where fetched mail goes. */
 export const destinationFields = (show = yes, now = {}) => [
   { name: 'destination_type', label: 'Hand it to', type: 'select', value: now.type || 'webhook', pointer: '/destination/type', show, options: [
-    ['webhook', 'a webhook (https, signed)'], ['queue', 'a queue of the storage account'], ['none', 'nobody; it is stored to be asked for']] },
+    ['webhook', 'a webhook (https, signed)'], ['queue', 'a queue of the storage account']] },
   { name: 'url', label: 'Address of the webhook', type: 'url', required: true, value: now.url, pointer: '/destination/url',
     hint: 'https, on the public internet; others only where DELIVERY_ALLOW names them.',
     show: (it) => show(it) && it.destination_type === 'webhook' },
