@@ -11,8 +11,9 @@ from functions.requests import Request
 from shared.connection_admin.changes import ConnectionChanges
 from shared.connection_admin.checks import ConnectionChecks
 from shared.connection_admin.creation import ConnectionCreation
-from shared.connection_admin.lists import ConnectionLists
+from shared.connection_admin.lists import ConnectionLists, Wanted
 from shared.connection_admin.views import Shown, view
+from shared.connections import Direction, Status
 from shared.settings import Settings
 from shared.signing import Signing
 
@@ -42,7 +43,7 @@ def _readers(bp: func.Blueprint, use: ConnectionUseCases, settings: Settings) ->
     @bp.route("connections", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def list_all(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
-            page = use.lists.page(request.limit(), request.query("cursor"), request.query("grant_id"))
+            page = use.lists.page(request.limit(), request.query("cursor"), _wanted(request))
             return json_reply({"data": [view(shown) for shown in page.items], "next_cursor": page.next_cursor})
 
         return answer(req, settings, handle)
@@ -127,6 +128,16 @@ def made(use: ConnectionUseCases, body: CreateConnection) -> dict[str, Any]:
     if signed:
         shown["signing_secret"] = use.signing.signing_secret(connection.id)
     return shown
+
+
+def _wanted(request: Request) -> Wanted:
+    direction, status = request.choice("direction", Direction), request.choice("status", Status)
+    return Wanted(
+        grant_id=request.query("grant_id"),
+        direction=Direction(direction) if direction else None,
+        status=Status(status) if status else None,
+        span=request.span(),
+    )
 
 
 def _shown(shown: Shown) -> func.HttpResponse:

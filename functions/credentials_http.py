@@ -13,7 +13,7 @@ from functions.requests import Body, Request
 from shared.connection_admin.views import fault_view
 from shared.consent.links import ConsentLinks
 from shared.credential_admin import CredentialAdmin
-from shared.credentials import Credential, GrantType, NewCredential, outlook
+from shared.credentials import STATUSES, Credential, GrantType, NewCredential, outlook
 from shared.errors import Conflict
 from shared.grant_checks import GrantChecks
 from shared.paging import page_of
@@ -104,8 +104,12 @@ def _credentials(bp: func.Blueprint, admin: CredentialAdmin, settings: Settings)
     @bp.route("credentials", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def list_all(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
-            now = admin.clock()
-            keyed = [(credential.id, view(credential, settings, now)) for credential in admin.all()]
+            now, status, span = admin.clock(), request.choice("status", STATUSES), request.span()
+            keyed = [
+                (credential.id, view(credential, settings, now))
+                for credential in admin.all()
+                if status in ("", credential.status) and credential.created_at in span
+            ]
             page = page_of(keyed, request.limit(), request.query("cursor"))
             return json_reply({"data": page.items, "next_cursor": page.next_cursor})
 

@@ -10,7 +10,7 @@ from functions.requests import Body, Request
 from shared.connection_admin.views import fault_view
 from shared.grant_admin import GrantAdmin
 from shared.grant_checks import GrantChecks
-from shared.grants import Grant, sentence
+from shared.grants import Grant, GrantStatus, sentence
 from shared.paging import page_of
 from shared.purge import Purge, Purged
 from shared.settings import Settings
@@ -37,7 +37,12 @@ def _records(bp: func.Blueprint, admin: GrantAdmin, purge: Purge, settings: Sett
     @bp.route("grants", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def list_all(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
-            keyed = [(f"{grant.created_at}|{grant.id}", grant_view(grant)) for grant in admin.all()]
+            status, span = request.choice("status", GrantStatus), request.span()
+            keyed = [
+                (f"{grant.created_at}|{grant.id}", grant_view(grant))
+                for grant in admin.all()
+                if status in ("", grant.status) and grant.created_at in span
+            ]
             page = page_of(keyed, request.limit(), request.query("cursor"))
             return json_reply({"data": page.items, "next_cursor": page.next_cursor})
 

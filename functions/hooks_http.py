@@ -84,7 +84,7 @@ def _calls(bp: func.Blueprint, hooks: Hooks, accept: Accept, settings: Settings)
             sent = idempotency_key(request)
             # A key of the source speaks of this very body; one that the hook makes, of whatever the source means by it.
             same = hashlib.sha256(content).hexdigest() if sent else "hook"
-            submission = check(MessageBody, rendered.mail).submission(sent or rendered.key, same)
+            submission = check(MessageBody, rendered.mail).submission(rendered.key_of(sent), same)
             accepted = accept.accept(rendered.connection, replace(submission, hook_id=rendered.hook.id))
             body = {"id": accepted.id, "status": accepted.status.value, "deduplicated": accepted.replayed}
             return json_reply(body, 202, {"Idempotent-Replayed": "true"} if accepted.replayed else {})

@@ -3,7 +3,7 @@
 import json
 import math
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -18,7 +18,7 @@ from shared.codes import Code
 from shared.errors import FieldFault, InvalidRequest, Refused, TooLarge
 from shared.identifiers import new_ulid
 from shared.settings import Settings
-from shared.times import from_text
+from shared.times import Span, from_text
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
@@ -131,6 +131,17 @@ class Request:
             return from_text(text) if text else None
         except ValueError:
             raise _query_fault(name, "not_a_time", f"{name} must be a time such as 2026-11-22T07:00:00Z") from None
+
+    def choice(self, name: str, choices: Iterable[str]) -> str:
+        """Return the query parameter, which is one of *choices*, or '' where it is left out."""
+        text, known = self.query(name), list(choices)
+        if text and text not in known:
+            raise _query_fault(name, "unknown", f"{name} must be one of {', '.join(known)}")
+        return text
+
+    def span(self) -> Span:
+        """Return the time that ``since`` (included) and ``until`` (not included) leave."""
+        return Span(self.moment("since"), self.moment("until"))
 
     def if_match(self) -> int | None:
         """Return the version that the caller means to change, None where any will do, -1 for what is no version."""

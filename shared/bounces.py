@@ -23,8 +23,8 @@ class Reported:
     """
     What one report says: who was not reached, and which mail it is about.
 
-    *markers* are ids of entries as the returned headers bear them, *message_ids* those of the returned headers and of
-    the mails that the report answers.
+    *markers* are ids of entries as the returned headers bear them, *message_ids* those of the returned headers, or
+    where there are none those of the mail that the report answers.
     """
 
     bounces: tuple[Bounce, ...] = ()
@@ -48,8 +48,8 @@ def read_report(mime: bytes, now: datetime) -> Reported:
         return Reported()
     markers = {_line(headers[MARKER]) for headers in returned if headers[MARKER]}
     ids = {_line(headers["Message-ID"]) for headers in returned if headers["Message-ID"]}
-    for name in ("In-Reply-To", "References"):
-        ids |= set(_line(parts[0][name]).split()) if parts and parts[0][name] else set()
+    if not ids and parts:  # the whole of References would name each mail of a conversation
+        ids = set((_line(parts[0]["In-Reply-To"]) or _line(parts[0]["References"])).split()[-1:])
     unique = {bounce.address.casefold(): bounce for bounce in reversed(found)}
     return Reported(tuple(reversed(unique.values())), frozenset(markers), frozenset(ids))
 
@@ -65,10 +65,13 @@ def bounce(work: Work, reported: Reported, now: datetime) -> Work | None:
 
 
 def _parts(message: Message) -> Iterator[Message]:
-    for number, part in enumerate(message.walk()):
-        if number >= MOST_PARTS:
-            return
+    """Yield the parts of *message*, but not those of mails within it: what those hold, they only pass on."""
+    pending, number = [message], 0
+    while pending and number < MOST_PARTS:
+        part, number = pending.pop(0), number + 1
         yield part
+        inner = part.get_payload() if part.get_content_maintype() == "multipart" else ()
+        pending[:0] = [item for item in inner if isinstance(item, Message)]
 
 
 def _failures(part: Message, now: datetime) -> Iterator[Bounce]:

@@ -205,7 +205,7 @@ class _Shared:
             entries=Entries(tables.outbox, now_utc, told),
             uploads=uploads,
             accept=Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc, told),
-            changes=ConnectionChanges(tables, tokens, out.directory, out.webhooks, wakeups, audit, now_utc),
+            changes=ConnectionChanges(tables, tokens, out.directory, out.webhooks, wakeups, audit, now_utc, out.vault),
             erasing=Erasing(tables, blobs),
         )
 

@@ -35,6 +35,9 @@ class GrantType(StrEnum):
     CLIENT_CREDENTIALS = "client_credentials"
 
 
+STATUSES = ("creating", "ready", "removing")
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """

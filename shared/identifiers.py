@@ -153,6 +153,11 @@ def parse_token(text: str, kind: str) -> Token | None:
     return Token(kind, parts[2], parts[3])
 
 
+def hook_secret_name(hook_id: str) -> str:
+    """Return the name under which Key Vault holds the secret of a hook's source."""
+    return f"hook-{hook_id.lower()}"
+
+
 def same_hash(left: str, right: str) -> bool:
     """Compare two hashes in constant time."""
     return secrets.compare_digest(left.encode(), right.encode())

@@ -1,5 +1,6 @@
 """Points in time as text: RFC 3339 in answers and rows, a sortable form in row keys."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 _KEY_FORMAT = "%Y%m%dT%H%M%S"
@@ -23,6 +24,22 @@ def from_text(text: str) -> datetime:
         message = "a time needs an offset, such as Z"
         raise ValueError(message)
     return moment.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time from *since* on and before *until*; None leaves that end open."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __contains__(self, text: str) -> bool:
+        """Tell whether the moment that *text* (of `to_text`) names lies in it."""
+        after = self.since is None or text >= to_text(self.since)
+        return after and (self.until is None or text < to_text(self.until))
+
+
+EVER = Span()
 
 
 def to_key(moment: datetime) -> str:

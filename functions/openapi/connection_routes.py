@@ -15,6 +15,7 @@ from functions.openapi import connection_answers as connected
 from functions.openapi.describing import (
     ADMIN,
     CONFLICT,
+    CREATED,
     IF_MATCH,
     LIMIT,
     MICROSOFT,
@@ -24,8 +25,10 @@ from functions.openapi.describing import (
     Parameter,
     Route,
     flag,
+    status_filter,
 )
 from shared.codes import Code
+from shared.connections import Direction, Status
 
 _JSON = "application/json"
 _IS_FIXED = "Credential, grant, mailbox, direction and folder cannot change: delete the connection and make a new one."
@@ -38,7 +41,13 @@ _CONNECTIONS = {
         ADMIN,
         "List connections",
         {200: connected.ConnectionPage},
-        parameters=(*PAGE, Parameter("grant_id", "Only those of this grant.")),
+        parameters=(
+            *CREATED,
+            Parameter("grant_id", "Only those of this grant."),
+            status_filter(Status),
+            Parameter("direction", "Only those.", {"type": "string", "enum": [str(way) for way in Direction]}),
+        ),
+        about="With a filter a page may hold fewer than `limit`; only `next_cursor: null` ends the list.",
     ),
     "connections_get": Route("GET connections/{id}", ADMIN, "Get a connection", {200: connected.Connection}, etag=True),
     "connections_create": Route(

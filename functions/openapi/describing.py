@@ -1,8 +1,7 @@
 """How a route is described, and what follows for all routes of a kind."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel
@@ -139,6 +138,11 @@ SINCE = Parameter("since", "Only what happened then or later.", TIME)
 UNTIL = Parameter("until", "Only what happened before.", TIME)
 PAGE = (LIMIT, CURSOR)
 SPAN = (*PAGE, SINCE, UNTIL)
+CREATED = (
+    *PAGE,
+    Parameter("since", "Only what was made then or later.", TIME),
+    Parameter("until", "Only what was made before.", TIME),
+)
 IF_MATCH = Parameter("If-Match", "The `ETag` of the version that is to be changed.", place="header")
 RANGE = Parameter("Range", "Which bytes, such as `bytes=0-8388607`; at most 8 MiB are answered.", place="header")
 IF_NONE_MATCH = Parameter("If-None-Match", "An `ETag`: 304 where it still stands.", place="header")
@@ -154,7 +158,6 @@ def flag(name: str, description: str) -> Parameter:
     return Parameter(name, description, {"type": "boolean", "default": False})
 
 
-def status_filter(values: type[StrEnum]) -> Parameter:
+def status_filter(values: Iterable[str]) -> Parameter:
     """Return the parameter that filters by status."""
-    schema = {"type": "string", "enum": [item.value for item in values]}
-    return Parameter("status", "Only those of this status.", schema)
+    return Parameter("status", "Only those of this status.", {"type": "string", "enum": [str(item) for item in values]})

@@ -9,6 +9,7 @@ from functions.openapi.connection_routes import CONNECTIONS
 from functions.openapi.describing import (
     ADMIN,
     CONFLICT,
+    CREATED,
     FOUND,
     IF_MATCH,
     IF_NONE_MATCH,
@@ -21,9 +22,12 @@ from functions.openapi.describing import (
     Parameter,
     Route,
     flag,
+    status_filter,
 )
 from functions.openapi.mail_routes import MAIL
 from shared.codes import Code
+from shared.credentials import STATUSES
+from shared.grants import GrantStatus
 
 _PAGE = File("text/html", "A page for a browser.")
 _IN_USE = {409: (Code.CREDENTIAL_IN_USE,)}
@@ -88,7 +92,11 @@ _CREDENTIALS = {
         about="Give `cloud` and `tenant`, or `token_endpoint_url` and `auth_endpoint_url` as the portal shows them.",
     ),
     "credentials_list": Route(
-        "GET credentials", ADMIN, "List credentials", {200: answers.CredentialPage}, parameters=PAGE
+        "GET credentials",
+        ADMIN,
+        "List credentials",
+        {200: answers.CredentialPage},
+        parameters=(*CREATED, status_filter(STATUSES)),
     ),
     "credentials_get": Route("GET credentials/{id}", ADMIN, "Get a credential", {200: answers.Credential}, etag=True),
     "credentials_change": Route(
@@ -177,7 +185,13 @@ _CONSENT = {
 }
 
 _GRANTS = {
-    "grants_list": Route("GET grants", ADMIN, "List grants", {200: answers.GrantPage}, parameters=PAGE),
+    "grants_list": Route(
+        "GET grants",
+        ADMIN,
+        "List grants",
+        {200: answers.GrantPage},
+        parameters=(*CREATED, status_filter(GrantStatus)),
+    ),
     "grants_get": Route("GET grants/{id}", ADMIN, "Get a grant", {200: answers.Grant}),
     "grants_delete": Route(
         "DELETE grants/{id}",

@@ -37,9 +37,10 @@ from shared.errors import (
     RowExists,
     RowMissing,
 )
+from shared.identifiers import hook_secret_name
 from shared.keep_rows import deleted, keep_key
 from shared.outbox.rows import GATE_KEY
-from shared.ports import ANY, Clock, Delete, GraphDirectory, Operation, Tables, Update, Upsert, Wakeups, Webhooks
+from shared.ports import ANY, Clock, Delete, GraphDirectory, Operation, Tables, Update, Upsert, Vault, Wakeups, Webhooks
 from shared.refusals import refuse_if
 from shared.rows import encode
 from shared.schedule import SEND, DueRow, Wakeup
@@ -67,6 +68,7 @@ class ConnectionChanges:
     wakeups: Wakeups
     audit: Audit
     clock: Clock
+    vault: Vault
 
     def change(
         self, connection_id: str, changes: Mapping[str, Any], if_match: int | None = None, *, dry_run: bool = False
@@ -144,6 +146,7 @@ class ConnectionChanges:
             if dry_run:
                 return
             outgoing = found.connection.direction is Direction.OUTGOING
+            self._forget_secrets(found)
             if outgoing:
                 self._close(connection_id, discard=discard)
             if self._removed(found, discard=discard):
@@ -152,6 +155,14 @@ class ConnectionChanges:
                 leave_grant(self.tables, connection_id, found.connection.grant_id)
                 self.audit.write("connection.delete", "discarded" if discard else "done", connection_id=connection_id)
                 return
+
+    def _forget_secrets(self, found: Found) -> None:
+        """Remove what Key Vault holds for the connection's hooks, while there are rows that name it."""
+        first = f"b|{found.connection.box}|hook|"
+        for key, row in found.rows.items():
+            mine = key.startswith(first) and row.values.get("connection_id") == found.connection.id
+            if mine and row.values.get("secret_version"):
+                self.vault.delete(hook_secret_name(key.removeprefix(first)))
 
     def _close(self, connection_id: str, *, discard: bool) -> None:
         """Let no mail in any more, and look once more for those that slipped in before: then the gate opens again."""
@@ -272,8 +283,10 @@ def _kept(found: Found, values: Mapping[str, Any]) -> dict[str, Any]:
     if "limits" in values:
         values = {**values, "limits": replace(found.connection.limits, **values["limits"])}
     new, old = values.get("destination"), found.connection.destination
-    if new is None or old is None:
+    if new is None:
         return dict(values)
+    if old is None:  # the secrets of a webhook that was taken away do not come back
+        return {**values, "destination": replace(new, signing_version=found.connection.version + 1)}
     kept = {name: getattr(old, name) for name in ("signing_version", "signing_rotated_at", "signing_superseded")}
     return {**values, "destination": replace(new, **kept, events=new.events or old.events)}
 

@@ -18,7 +18,18 @@ from shared.errors import Conflict, FieldFault, InvalidRequest, NotFound, Refuse
 from shared.hooks.payloads import payload_of
 from shared.hooks.rows import Hook, hook_key, hooks_of
 from shared.hooks.templates import MailTemplates, Stored, faults_of, refuse, render
-from shared.identifiers import BOX_LENGTH, Token, box_of, is_ulid, new_token, new_ulid, parse_token, same_hash, shard_of
+from shared.identifiers import (
+    BOX_LENGTH,
+    Token,
+    box_of,
+    hook_secret_name,
+    is_ulid,
+    new_token,
+    new_ulid,
+    parse_token,
+    same_hash,
+    shard_of,
+)
 from shared.ports import ANY, Clock, Delete, Insert, Tables, Update, Vault
 from shared.rates import Rates
 from shared.rows import decode, encode
@@ -76,6 +87,14 @@ class Rendered:
     mail: Mapping[str, Any] = field(repr=False)
     key: str = ""
 
+    def key_of(self, sent: str) -> str:
+        """
+        Return the key of the call, whose source gave *sent* ('' for none).
+
+        It counts for this hook alone: a source gives one id to all whom it tells of an event, each with its own mail.
+        """
+        return f"hook:{self.hook.id}:sent:{sent}" if sent else self.key
+
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
@@ -104,7 +123,7 @@ class Hooks:
             if len(hooks_of(self.tables, connection_id)) >= MOST_HOOKS:
                 raise Conflict(f"A connection may have {MOST_HOOKS} hooks. Delete one first.")
             token = new_token(KIND, f"{found.connection.box}{new_ulid()}")
-            version = self.vault.put(_secret_name(token.id), asked.secret) if asked.secret else ""
+            version = self.vault.put(hook_secret_name(token.id), asked.secret) if asked.secret else ""
             hook = Hook(
                 token.id,
                 connection_id,
@@ -138,9 +157,9 @@ class Hooks:
         row = self.tables.connections.get(shard_of(hook_id), hook_key(hook_id))
         if row is None or row.values.get("connection_id") != connection_id:
             return
+        self._forget_secret(decode(Hook, row.values))  # first, so that a repeat finds what a death has left
         with suppress(RowMissing):
             self.tables.connections.commit(shard_of(hook_id), [Delete(hook_key(hook_id), ANY)])
-        self._forget_secret(decode(Hook, row.values))
         self.audit.write("hook.delete", "done", connection_id=connection_id, hook_id=hook_id)
 
     def render(self, token: str, call: Call) -> Rendered:
@@ -191,7 +210,7 @@ class Hooks:
         if not hook.verify:
             return
         if hook.secret_version:
-            secret = self.vault.get(_secret_name(hook.id), hook.secret_version)
+            secret = self.vault.get(hook_secret_name(hook.id), hook.secret_version)
         else:
             secret = self._own_secret(hook)
         if hook.verify == STANDARD:
@@ -209,7 +228,7 @@ class Hooks:
 
     def _forget_secret(self, hook: Hook) -> None:
         if hook.secret_version:
-            self.vault.delete(_secret_name(hook.id))
+            self.vault.delete(hook_secret_name(hook.id))
 
 
 @lru_cache(maxsize=256)
@@ -264,10 +283,6 @@ def _hmac_matches(secret: str, body: bytes, given: str) -> bool:
     digest = hmac.digest(secret.encode(), body, "sha256")
     sent = given.strip().removeprefix("sha256=").encode()
     return any(hmac.compare_digest(sent, form) for form in (digest.hex().encode(), b64encode(digest)))
-
-
-def _secret_name(hook_id: str) -> str:
-    return f"hook-{hook_id.lower()}"
 
 
 def _is_hook_id(text: str) -> bool:

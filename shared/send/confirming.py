@@ -26,6 +26,8 @@ OVERLAP = timedelta(minutes=10)
 """Reports may become visible a little after younger ones."""
 MOST_SEEN = 400
 MOST_REPORTS = 20
+MOST_DISCARDED = 20
+"""How many unwanted copies are removed after one list, so that neither sending nor fetching waits long."""
 _UNSURE = frozenset({Status.ACCEPTED, Status.OUTCOME_UNKNOWN, Status.BOUNCED})
 
 
@@ -62,16 +64,18 @@ class Confirming:
         """
         followed = {key: self._young(one) for key, one in kept.items()}
         cares = {key: one.care for key, one in kept.items()}
-        every = [one for of_one in followed.values() for one in of_one]
+        every, more = [one for of_one in followed.values() for one in of_one], False
         if every:
             try:
                 self._copies(kept, followed)
                 cares = self._reports(kept, every, cares)
-                self._discard([kept[key] for key, found in followed.items() if any(_unwanted(one) for one in found)])
+                unwanted = [kept[key] for key, found in followed.items() if any(_unwanted(one) for one in found)]
+                more = self._discard(unwanted)
             except Fault as fault:
                 log.info("send.not_confirmed code=%s", fault.code.value)
                 self.failed(fault)
         now = self.now()
+        cares = {key: replace(care, checks=0) if more else care for key, care in cares.items()}
         return {
             key: care.after_check(self.first, now) if followed[key] else Aftercare(tidy_at=care.tidy_at)
             for key, care in cares.items()
@@ -153,14 +157,22 @@ class Confirming:
             if one is not None and one.following.learn(entry_id, lambda work: bounce(work, reported, now)):
                 log.info("send.bounced entry_id=%s recipients=%d", entry_id, len(reported.bounces))
 
-    def _discard(self, kept: Sequence[Kept]) -> None:
-        """Remove confirmed copies that nobody wants; only what still bears the confirmed mail's Message-ID."""
+    def _discard(self, kept: Sequence[Kept]) -> bool:
+        """
+        Remove confirmed copies that nobody wants, the oldest first; tell whether more are left.
+
+        Only what still bears the confirmed mail's Message-ID is removed.
+        """
+        left = MOST_DISCARDED
         for one in kept:
-            for item in one.following.all():
-                work = item.work
-                if work.copy_id and self._removed_copy(work):
+            for item in [item for item in one.following.all() if item.work.copy_id]:
+                if not left:
+                    return True
+                left, work = left - 1, item.work
+                if self._removed_copy(work):
                     one.following.write([(item, moves.copy_removed(work, self.now()))])
                     log.info("send.copy_removed entry_id=%s", work.id)
+        return False
 
     def _removed_copy(self, work: Work) -> bool:
         copy = self.guard.call(lambda: self.graph.get(self.mailbox, work.copy_id))

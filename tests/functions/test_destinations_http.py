@@ -15,7 +15,7 @@ from shared.codes import Code
 from shared.connection_admin.redelivery import Redeliveries
 from shared.connection_admin.signing import SecretRotation
 from shared.connection_admin.trial import DestinationTrial
-from shared.connections import Connection, Delivery, Destination, Redelivery, delivery_key
+from shared.connections import Connection, Delivery, Destination, Direction, Redelivery, delivery_key
 from shared.errors import Fault
 from shared.events import EventMaker
 from shared.ports import Answer, Upsert
@@ -209,3 +209,77 @@ def test_a_disabled_destination_is_shown_and_enabled(
     after = json.loads(answer.get_body())
     assert ("stopped", "disabled") == (before["status"], before["destination"]["status"])
     assert ("active", "active") == (after["status"], after["destination"]["status"])
+
+
+@pytest.fixture
+def outgoing(admin: Administration) -> Connection:
+    """Return an outgoing connection that tells nobody."""
+    return admin.connection(admin.grants.all()[0], direction=Direction.OUTGOING, destination=None)
+
+
+def patch(caller: Caller, connection: Connection, webhook: Any) -> tuple[int, Any]:
+    """Set the status webhook; return status and JSON."""
+    answer = caller.call("PATCH", f"connections/{connection.id}", {"status_webhook": webhook})
+    return answer.status_code, json.loads(answer.get_body())
+
+
+def test_a_status_webhook_is_set_tried_rotated_and_taken_away(
+    caller: Caller, admin: Administration, outgoing: Connection
+) -> None:
+    """A test event verifies with the rotated secret; without a webhook there is none to rotate."""
+    assert 422 == post(caller, outgoing, "signing-secret/rotate", {})[0]
+    assert 200 == patch(caller, outgoing, {"url": WEBHOOK.url})[0]
+    secret = post(caller, outgoing, "signing-secret/rotate", {})[1]["signing_secret"]
+    admin.webhooks.answer = Answer(204)
+
+    assert post(caller, outgoing, "destination/test", {})[1]["ok"]
+    ((url, body, headers),) = admin.webhooks.got
+    assert WEBHOOK.url == url
+    assert "mailgrant.test" == standardwebhooks.Webhook(secret).verify(body.decode(), headers)["type"]
+    status, gone = patch(caller, outgoing, None)
+    assert (200, None) == (status, gone["status_webhook"])
+
+
+def test_a_status_webhook_that_comes_back_signs_with_a_secret_of_its_own(caller: Caller, outgoing: Connection) -> None:
+    """Secrets that were in use before are not taken up again."""
+    used = set()
+    for _ in range(3):
+        patch(caller, outgoing, {"url": WEBHOOK.url})
+        used.add(shown(caller, outgoing)["status_webhook"]["signing_version"])
+        post(caller, outgoing, "signing-secret/rotate", {})
+        used.add(shown(caller, outgoing)["status_webhook"]["signing_version"])
+        patch(caller, outgoing, None)
+
+    assert 6 == len(used)
+
+
+@pytest.mark.parametrize(
+    ("webhook", "pointer"),
+    [
+        ({"url": "https://example.invalid/x"}, "/status_webhook/url"),
+        ({"url": ""}, "/status_webhook/url"),
+        ({}, "/status_webhook/url"),
+        ({"url": WEBHOOK.url, "type": "queue"}, "/status_webhook/type"),
+    ],
+)
+def test_a_status_webhook_that_cannot_be_is_refused(
+    caller: Caller, outgoing: Connection, webhook: Any, pointer: str
+) -> None:
+    """422 names the field, and nothing changes."""
+    status, came = patch(caller, outgoing, webhook)
+
+    assert (422, [pointer]) == (status, [error["pointer"] for error in came["errors"]])
+    assert shown(caller, outgoing)["status_webhook"] is None
+
+
+def test_webhooks_of_the_other_direction_are_refused(
+    caller: Caller, connection: Connection, outgoing: Connection
+) -> None:
+    """Received mail has a destination, sent mail a status webhook."""
+    wrong = [
+        caller.call("PATCH", f"connections/{outgoing.id}", {"destination": {"type": "webhook", "url": WEBHOOK.url}}),
+        caller.call("PATCH", f"connections/{connection.id}", {"status_webhook": {"url": WEBHOOK.url}}),
+    ]
+
+    pointers = [error["pointer"] for answer in wrong for error in json.loads(answer.get_body())["errors"]]
+    assert ([422, 422], ["/destination", "/status_webhook"]) == ([item.status_code for item in wrong], pointers)

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from functions import hooks_http
 from shared.adapters.webhooks import signature, verified
 from shared.audit import Audit
+from shared.codes import Code
 from shared.compose.message import Outgoing
 from shared.connections import Direction
-from shared.errors import RowChanged
+from shared.errors import CredentialFault, RowChanged
 from shared.hooks.hooks import Hooks
 from shared.hooks.templates import MailTemplates
 from shared.outbox.work import Status
@@ -27,7 +28,6 @@ from shared.send.loops import LOOP_MAILS
 from shared.settings import Settings
 from shared.signing import Signing
 from shared.times import now_utc
-from tests.fakes import MemoryVault
 from tests.scenes.calls import ADMIN, Caller
 from tests.scenes.sending import Sending
 
@@ -54,7 +54,7 @@ class Site:
     def __init__(self, allowed: tuple[str, ...] = ()) -> None:
         self.scene = Sending(recipient_allow_list=allowed)
         self.id = self.scene.connection.id
-        self.vault = MemoryVault()
+        self.vault = self.scene.vault
         tables, clock = self.scene.tables, self.scene.clock
         templates = MailTemplates(tables, Audit(tables.audit, clock), clock)
         signing = Signing(tables, self.vault)
@@ -171,6 +171,30 @@ def test_what_a_source_repeats_is_sent_once(site: Site) -> None:
     assert [True] * 3 == [item["deduplicated"] for item in second]
     assert "idempotency_key_reused" == read(site.call(plain, changed, idempotency_key="a"))["code"]
     assert 3 == len(site.mails())
+
+
+def test_two_hooks_that_hear_of_one_event_each_send_their_mail(site: Site) -> None:
+    """A source gives the same id to everyone whom it tells; a key of one hook is not another's, nor a sender's own."""
+    hooks = [site.hook(), site.hook()]
+    site.scene.accept(key="evt_1")
+    answers = [read(site.call(hook, webhook_id="evt_1")) for hook in hooks]
+
+    assert [(202, False)] * 2 == [(answer["http"], answer["deduplicated"]) for answer in answers]
+    assert 3 == len(site.mails())
+
+
+def test_a_deleted_connection_leaves_no_secret_of_its_hooks(site: Site) -> None:
+    """The source's secret goes before the row that names it; an unreachable vault leaves both, for a repeat."""
+    verify = {"type": "hmac_sha256", "header": "X-Signature", "secret": "theirs"}
+    hook, changes = site.hook(verify=verify), site.scene.changes()
+    site.vault.failures.plan("delete", CredentialFault("The vault does not answer.", Code.VAULT_REFUSED))
+    with pytest.raises(CredentialFault):
+        changes.delete(site.id)
+    assert [hook["id"]] == [known.id for known in site.hooks.of(site.id)]
+    assert 202 == site.call(site.hook()).status_code
+
+    changes.delete(site.id, discard=True)
+    assert {f"hook-{hook['id'].lower()}"} == site.vault.deleted
 
 
 def test_without_a_key_each_call_is_a_mail(site: Site) -> None:

@@ -141,7 +141,7 @@ class Administration:
         self.signing_in = SigningIn(self.entra, self.vault, self.sign_in, self.settings, self.clock)
         self.consent = Consent(self.tables, self.wakeups, self.signing_in, self.audit, self.settings, self.clock)
         parts = (self.tables, self.tokens, self.directory, self.webhooks, self.wakeups, self.audit, self.clock)
-        self.creation, self.changes = ConnectionCreation(*parts), ConnectionChanges(*parts)
+        self.creation, self.changes = ConnectionCreation(*parts), ConnectionChanges(*parts, self.vault)
         self.blobs = MemoryBlobStore(self.clock)
         self.purge = Purge(
             self.tables,

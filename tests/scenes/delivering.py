@@ -123,7 +123,7 @@ class Post:
     def change(self, **changes: object) -> None:
         """Change the connection as an administrator does."""
         world = self.world
-        parts: Any = (world.tables, None, None, self.receiver, world.wakeups, self.audit(), world.clock)
+        parts: Any = (world.tables, None, None, self.receiver, world.wakeups, self.audit(), world.clock, None)
         ConnectionChanges(*parts).change(self.key, changes)
 
     def audit(self) -> Audit:

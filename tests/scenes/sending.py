@@ -23,7 +23,7 @@ from shared.send.entries import Entries
 from shared.send.uploads import Uploads
 from shared.tick import Tick
 from shared.turns import Turns
-from tests.fakes import MemoryBlobStore, MemoryTables, MemoryWakeups, MovableClock
+from tests.fakes import MemoryBlobStore, MemoryTables, MemoryVault, MemoryWakeups, MovableClock
 from tests.fakes.exchange import MemoryExchange, Modes
 from tests.fakes.links import MemoryLinks
 
@@ -86,7 +86,7 @@ class Sending:
     def __init__(
         self, modes: Modes | None = None, killer: Killer | None = None, *, confirms: bool = False, **connection: object
     ) -> None:
-        self.clock = MovableClock()
+        self.clock, self.vault = MovableClock(), MemoryVault()
         self.tables, self.blobs = MemoryTables(self.clock), MemoryBlobStore(self.clock)
         self.wakeups, self.rights, self.killer = MemoryWakeups(self.clock), Rights(), killer or Killer()
         self.exchange = MemoryExchange(self.clock, modes or Modes(), step=self.killer.step)
@@ -152,7 +152,7 @@ class Sending:
         """Return what an administrator does to the connections."""
         nobody: Any = None
         audit = Audit(self.tables.audit, self.clock)
-        return ConnectionChanges(self.tables, nobody, nobody, nobody, self.wakeups, audit, self.clock)
+        return ConnectionChanges(self.tables, nobody, nobody, nobody, self.wakeups, audit, self.clock, self.vault)
 
     def work(self) -> None:
         """Deliver the visible wake-ups as the queue trigger does; a failed one comes again by its due row."""

@@ -44,7 +44,7 @@ def test_a_report_names_mail_recipient_and_reason(returned: str) -> None:
     """Headers of the returned mail, with or without its text; a long reason is cut."""
     said = read_report(dsn("failed", f"Diagnostic-Code: smtp; 550 {'no ' * 500}", returned=returned), NOW)
 
-    assert (["msg_1"], ["<m@b.example>", "<r@b.example>"]) == (sorted(said.markers), sorted(said.message_ids))
+    assert (["msg_1"], ["<m@b.example>"]) == (sorted(said.markers), sorted(said.message_ids))
     assert [("ann@example.com", "5.7.1", 200)] == [(one.address, one.status, len(one.reason)) for one in said.bounces]
 
 
@@ -67,6 +67,28 @@ def test_a_marker_decides_alone() -> None:
 
     assert {"msg_1"} == said.markers
     assert "5.1.10" == said.bounces[0].status
+
+
+def test_a_mail_that_was_passed_on_did_not_bounce() -> None:
+    """A returned mail that carries one of ours as an attachment, or an older report, says nothing of those."""
+    ours = b"Content-Type: message/rfc822\r\n\r\n" + ORIGINAL
+    older = b"Content-Type: message/rfc822\r\n\r\n" + dsn("failed").replace(b"=x", b"=z").replace(b"--x", b"--z")
+    carried = b"--y\r\n" + ours + b"\r\n--y\r\n" + older + b"\r\n--y--\r\n"
+    carrier = b"Message-ID: <f@b.example>\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n" + carried
+    report = dsn("failed").replace(ORIGINAL, carrier).replace(b"ann@", b"bob@", 1)
+    said = read_report(report, NOW)
+
+    assert ([], ["<f@b.example>"]) == (sorted(said.markers), sorted(said.message_ids))
+    assert ["bob@example.com"] == [one.address for one in said.bounces]
+    assert () == read_report(carrier, NOW).bounces
+
+
+@pytest.mark.parametrize("header", ["In-Reply-To", "References"])
+def test_without_returned_headers_a_report_is_about_the_mail_that_it_answers(header: str) -> None:
+    """Not about each mail of the conversation before it."""
+    report = dsn("failed", returned="text/plain").replace(b"In-Reply-To: ", f"{header}: <old@b.example> ".encode())
+
+    assert {"<r@b.example>"} == read_report(report, NOW).message_ids
 
 
 @given(st.binary(max_size=2000))

@@ -38,7 +38,14 @@ class Intake:
         nothing: Any = None
         audit = Audit(self.world.tables.audit, self.world.clock)
         self.changes = ConnectionChanges(
-            self.world.tables, nothing, nothing, self.post.receiver, self.world.wakeups, audit, self.world.clock
+            self.world.tables,
+            nothing,
+            nothing,
+            self.post.receiver,
+            self.world.wakeups,
+            audit,
+            self.world.clock,
+            nothing,
         )
         self.arrived: list[str] = []
         self.last: dict[str, Any] = {}

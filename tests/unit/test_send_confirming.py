@@ -15,6 +15,7 @@ from shared.notices import box_prefix
 from shared.outbox import moves
 from shared.outbox.work import Bounce, Status
 from shared.schedule import Wakeup
+from shared.send.confirming import MOST_DISCARDED
 from shared.send.entries import Wanted
 from tests.fakes.exchange import Item, Modes, lost_answer
 from tests.scenes.sending import PERIODS, Killer, Sending
@@ -250,6 +251,17 @@ def test_the_copy_of_a_mail_that_wants_none_is_removed_once_it_is_confirmed() ->
     assert [kept] == [item.marker for item in world.exchange.items.values()]
     assert ("", True) == (world.entry(kept).copy_removed_at, world.entry(gone).copy_removed_at != "")
     assert {Status.SENT} == {world.entry(kept).status, world.entry(gone).status}
+
+
+def test_many_copies_are_removed_a_few_at_a_time() -> None:
+    """So that neither new mail nor a fetch waits for them; the rest follows a minute later, not ever more rarely."""
+    world = Sending(confirms=True, send_rate=0)
+    for _ in range(2 * MOST_DISCARDED + 1):
+        world.accept(save_copy=False)
+    removed = [world.exchange.calls["remove"] for _ in range(4) if world.run(60) is None]
+
+    assert [MOST_DISCARDED, 2 * MOST_DISCARDED, *[2 * MOST_DISCARDED + 1] * 2] == removed
+    assert {0} == {len(world.exchange.items)}
 
 
 @pytest.mark.parametrize("at", [*range(1, 13, 3), *range(13, 34)])
