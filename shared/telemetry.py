@@ -2,8 +2,8 @@
 What the product tells of itself: traces and measures as lines of the log, and what the logs leave out.
 
 No package stands behind it: the host sends the lines on, to Application Insights in OpenTelemetry mode, as
-docs/telemetry.md says. A trace is W3C's (https://www.w3.org/TR/trace-context/): its `traceparent` goes along in wake-ups and to webhooks, and
-holds nothing but chance.
+docs/telemetry.md says. A trace is W3C's (https://www.w3.org/TR/trace-context/): its `traceparent` goes along in
+wake-ups and to webhooks, and holds nothing but chance.
 """
 
 import logging

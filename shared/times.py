@@ -14,7 +14,7 @@ def now_utc() -> datetime:
 
 def to_text(moment: datetime) -> str:
     """Return RFC 3339 in UTC with milliseconds and Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def from_text(text: str) -> datetime:
@@ -23,7 +23,11 @@ def from_text(text: str) -> datetime:
     if moment.tzinfo is None:
         message = "a time needs an offset, such as Z"
         raise ValueError(message)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        message = "a time in UTC lies in the years 1 to 9999"
+        raise ValueError(message) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ MIME_BYTES = 2_900_000
 
 MARKER = "X-Mailgrant-Entry"
 _FILE_HEADERS = 1024
+_PART_BYTES = 2_000
 _POLICY = policy.SMTP.clone(cte_type="7bit")
 _CONTENT_TYPE = re.compile(r"([A-Za-z0-9!#$&^_.+-]{1,127})/([A-Za-z0-9!#$&^_.+-]{1,127})\s*(?:;(.*))?", re.DOTALL)
 _CHARSET = re.compile(r"""charset\s*=\s*"?([A-Za-z0-9_.:+-]{1,40})"?""", re.IGNORECASE)
@@ -50,7 +51,7 @@ def compose(mail: Outgoing, envelope: Envelope, limit: int = MIME_BYTES) -> Comp
     draft, since Exchange takes recipients from there and removes it when it sends.
     """
     head = "".join(_head(mail, envelope)).encode()
-    room = limit - len(head) - body_bytes(mail)
+    room = limit - len(head) - _room_for_text(mail, limit - len(head))
     inside: set[int] = set()
     for number, file in sorted(enumerate(mail.files), key=lambda item: not item[1].inline):
         if file.content is not None and encoded_bytes(file.size) <= room:
@@ -59,6 +60,13 @@ def compose(mail: Outgoing, envelope: Envelope, limit: int = MIME_BYTES) -> Comp
     body = _body(mail, [file for number, file in enumerate(mail.files) if number in inside])
     separate = tuple(file for number, file in enumerate(mail.files) if number not in inside)
     return Composed(head + body.as_bytes(policy=_POLICY), separate)
+
+
+def _room_for_text(mail: Outgoing, limit: int) -> int:
+    """Return what to leave for text and html: counted only where a generous guess would leave a file outside."""
+    guess = sum(4 * len(part.encode(errors="replace")) + _PART_BYTES for part in (mail.text, mail.html) if part is not None)
+    files = sum(encoded_bytes(file.size) for file in mail.files if file.content is not None)
+    return guess if guess + files <= limit else body_bytes(mail)
 
 
 def body_bytes(mail: Outgoing) -> int:

@@ -34,8 +34,8 @@ class IllegalMove(Exception):
 
 
 def accept(entry_id: str, payload: str, now: datetime, send_at: datetime | None) -> Work:
-    """Return the state of a mail just accepted, due at *send_at* or at once."""
-    later = to_text(send_at) if send_at else ""
+    """Return the state of a mail just accepted, due at *send_at*, or at once where that is past."""
+    later = to_text(send_at) if send_at and send_at > now else ""
     made = Work(entry_id, payload, to_text(now), not_before=later, next_at=later)
     return _moved(made, "accept", now)
 

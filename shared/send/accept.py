@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.codes import Code
@@ -42,6 +42,7 @@ from shared.times import to_text
 
 log = logging.getLogger("mailgrant.send")
 
+LONGEST_AHEAD = timedelta(days=366)
 _HEADERS_ROOM = 64 * 1024
 _COUNTING_TRIES = 8
 
@@ -123,8 +124,12 @@ class Accept:
         if not connection.enabled:
             raise Conflict("The connection is disabled. An administrator can enable it again.")
         _refuse_strangers(connection, submission.mail)
+        now = self.now()
+        if submission.send_at and submission.send_at > now + LONGEST_AHEAD:
+            message = f"a mail can wait at most {LONGEST_AHEAD.days} days for its time"
+            raise InvalidRequest("send_at is too far ahead.", [FieldFault("/send_at", "out_of_range", message)])
         files = self.uploads.resolve(connection, submission.mail.files)
-        mail, now = submission.mail.with_files(files), self.now()
+        mail = submission.mail.with_files(files)
         if submission.hook_id:
             mail = replace(mail, automatic=True)
         entry_id = new_entry_id(connection.id, int(now.timestamp() * 1000))

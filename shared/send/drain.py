@@ -188,9 +188,11 @@ class _Run:
         table.commit(shard, [notice.in_box(connection.id), soon(connection.id, self.now())])
         wake(self.drain.wakeups, Wakeup(NOTICE, connection.id))
 
-    def _pause(self, fault: Throttled) -> None:
+    def _pause(self, fault: Throttled, failures: int = 1) -> None:
+        if self.paused_until() is not None:
+            return  # Graph was not asked: two connections that only waited would put each other off for ever
         with suppress(StorageError):  # the connection itself waits in any case
-            self.drain.turns.pause(self.claimed.turn.box_hash, self.now() + wait_of(fault, 1))
+            self.drain.turns.pause(self.claimed.turn.box_hash, self.now() + wait_of(fault, failures))
 
     def _waits(self, connection: Connection) -> bool:
         """Tell whether a connection beside the woken one has a back-off of its own to wait for."""
@@ -227,8 +229,7 @@ class _Run:
         result = batch.run()
         self.stopping = batch.stopped
         if isinstance(batch.fault, Throttled):
-            with suppress(StorageError):  # the connection itself waits in any case
-                drain.turns.pause(view.box_hash, self.now() + wait_of(batch.fault, run.failures + 1))
+            self._pause(batch.fault, run.failures + 1)
         return result
 
     def _mailbox_of(self, connection: Connection, run: Run) -> "_Right | None":

@@ -140,6 +140,35 @@ def test_the_keyboard_alone_reaches_everything(story: Story, visit: Visit) -> No
     expect(page.get_by_role("heading", level=1)).to_be_focused()
 
 
+def test_what_connections_tell_and_hold_is_changed(story: Story, consented: Organisation, visit: Visit) -> None:
+    """Events and limits of one that receives, recipients and status webhook of one that sends; the navigation leads to
+    the API's reference."""
+    reader, (sender, _) = story.connect_incoming(consented, "box"), story.connect_outgoing(consented, "ann")
+    hook = story.stack.receiver.url("status")
+    filled = {
+        reader["id"]: {"Events that it gets": "message.received\nconnection.failed", "Largest mail to store": "20"},
+        sender["id"]: {"Only these recipients": f"@{consented.domain}", "Webhook that is told": hook},
+    }
+    person, page = console(story, visit), visit.page
+    for connection, values in filled.items():
+        person.go(f"connections/{connection}")
+        page.get_by_role("button", name="Change", exact=True).click()
+        form = page.get_by_role("dialog").get_by_role("form", name="Change")
+        for label, value in values.items():
+            form.get_by_label(label).fill(value)
+        form.get_by_role("button", name="Change").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+    read, sends = (story.stack.admin.get(f"connections/{connection}") for connection in filled)
+    assert ["mailgrant.message.received", "mailgrant.connection.failed"] == read["destination"]["events"]
+    assert {"max_message_mb": 20, "max_stored_mb_per_day": 10240} == read["limits"]
+    assert (hook, [f"@{consented.domain}"]) == (sends["status_webhook"]["url"], sends["recipient_allow_list"])
+    expect(page.get_by_role("heading", name="Status webhook")).to_be_visible()
+    page.get_by_role("link", name="API reference").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Mailgrant")
+    assert [] == visit.complaints
+
+
 def test_a_wrong_key_opens_nothing(story: Story, visit: Visit) -> None:
     """It says so; a key in the address is taken out of it at once."""
     page = visit.page

@@ -1,7 +1,7 @@
 """What accepting a mail promises: once it is stored it counts, the same request twice is one mail."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -33,6 +33,27 @@ def test_an_accepted_mail_is_a_payload_some_rows_a_due_row_and_a_wakeup() -> Non
         entry.recipients,
     )
     assert MAIL == Outgoing.from_bytes(scene.blobs.outbox.get(entry.payload) or b"")
+
+
+def test_a_time_beyond_all_plans_is_refused() -> None:
+    """A year ahead is taken, the end of the calendar is not, and nothing of it is stored."""
+    scene = Sending()
+    scene.accept(send_at=scene.clock() + timedelta(days=366))
+    before = scene.stored()
+    with pytest.raises(InvalidRequest) as caught:
+        scene.accept(send_at=datetime.max.replace(tzinfo=UTC))
+
+    assert (["/send_at"], before) == ([fault.pointer for fault in caught.value.errors], scene.stored())
+
+
+@pytest.mark.parametrize("ago", [timedelta(minutes=1), timedelta(days=30), timedelta(days=365 * 1900)])
+def test_a_time_that_is_past_means_now(ago: timedelta) -> None:
+    """However long ago: a mail is not given up for having waited before it was there."""
+    scene = Sending()
+    entry_id = scene.accept(send_at=scene.clock() - ago)
+    scene.run(60)
+
+    assert Status.ACCEPTED == scene.entry(entry_id).status
 
 
 def test_the_same_key_and_body_give_the_same_entry() -> None:

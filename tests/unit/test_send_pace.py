@@ -162,3 +162,18 @@ def test_a_mail_that_waits_for_its_bytes_is_sent_later() -> None:
     assert (0, 1, 1) == (world.exchange.copies[large], world.exchange.copies[small], world.exchange.calls["send"])
     world.run(30)
     assert 1 == world.exchange.copies[large]
+
+
+def test_those_who_only_wait_do_not_put_each_other_off() -> None:
+    """A pause that Graph asked for ends when it said, whoever looks in meanwhile."""
+    world, entries = Sending(), []
+    world.accept()
+    play(world, 5)
+    world.turns.pause(BOX, world.clock() + timedelta(seconds=8))
+    for _ in range(2):
+        entries.append(world.accept())
+        play(world, 5)
+        world.connection = world.make()
+    play(world, 20)
+
+    assert [Status.ACCEPTED] * 2 == [world.entry(entry).status for entry in entries]

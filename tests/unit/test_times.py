@@ -36,6 +36,19 @@ def test_texts_and_keys_sort_by_time(first: datetime, second: datetime) -> None:
         check_key(key)
 
 
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00+10:00"])
+def test_moments_beyond_the_calendar_are_refused(text: str) -> None:
+    """A time that has no year in UTC is none."""
+    with pytest.raises(ValueError, match="years 1 to 9999"):
+        from_text(text)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])
+def test_text_of_the_ends_of_the_calendar_can_be_read(text: str) -> None:
+    """Years have four digits."""
+    assert text == to_text(from_text(text))
+
+
 def test_text_is_rfc_3339_in_utc() -> None:
     """Milliseconds and Z, as answers promise."""
     moment = datetime(2026, 3, 2, 10, 30, 15, 7_999, timezone(timedelta(hours=1)))

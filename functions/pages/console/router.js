@@ -1,5 +1,6 @@
 // From the address behind `#/` to a view: loads it, gives it an empty root, and moves the focus to its heading.
 
+import { address } from './api.js';
 import { fill, h } from './dom.js';
 import { areas, routes } from './routes.js';
 import { announce, problemBox } from './widgets.js';
@@ -100,5 +101,6 @@ function mark(path) {
   const top = path.split('/')[0];
   const area = ['received', 'outbox'].includes(top) ? 'connections' : top;
   fill(document.getElementById('nav'), h('ul', {}, areas.map(([to, label]) =>
-    h('li', {}, h('a', { href: `#/${to}`, 'aria-current': to === area ? 'page' : null }, label)))));
+    h('li', {}, h('a', { href: `#/${to}`, 'aria-current': to === area ? 'page' : null }, label))),
+  h('li', {}, h('a', { href: address('reference') }, 'API reference'))));
 }

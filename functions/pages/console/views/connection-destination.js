@@ -28,15 +28,25 @@ export function destination(path, it) {
         await patch(path, { enabled: true });
         await show();
       }),
-      to.type === 'webhook' && button('Rotate the signing secret', async () => {
-        if (!await confirm('Rotate the signing secret?', 'For 24 hours every event bears signatures by both secrets, so that the receiver can '
-          + 'change over.', 'Rotate', { danger: false })) return;
-        const made = await post(`${path}/signing-secret/rotate`);
-        await showOnce('The new signing secret', 'Give it to your receiver.', made.signing_secret);
-        await show();
-      }, 'quiet')),
+      to.type === 'webhook' && rotation(path)),
     outcome, again(path, it));
 }
+
+/** The section about the webhook *to* that is told what became of an outgoing connection's mail. */
+export const statusWebhook = (path, to) => section('Status webhook',
+  facts([
+    ['Address', h('code', {}, to.url)], ['Secret rotated', to.signing_secret_rotated_at && time(to.signing_secret_rotated_at)],
+    ['Secret before is good until', to.signing_overlap_until && time(to.signing_overlap_until)],
+  ]),
+  actions(rotation(path)));
+
+const rotation = (path) => button('Rotate the signing secret', async () => {
+  if (!await confirm('Rotate the signing secret?', 'For 24 hours every event bears signatures by both secrets, so that the receiver can '
+    + 'change over.', 'Rotate', { danger: false })) return;
+  const made = await post(`${path}/signing-secret/rotate`);
+  await showOnce('The new signing secret', 'Give it to your receiver.', made.signing_secret);
+  await show();
+}, 'quiet');
 
 function again(path, it) {
   const running = it.redelivery;

@@ -22,13 +22,16 @@ export const destinationFields = (show = yes, now = {}) => [
     show: (it) => show(it) && it.destination_type === 'webhook' },
   { name: 'queue', label: 'Name of the queue', required: true, value: now.name, pointer: '/destination/name', hint: 'It begins with out-',
     show: (it) => show(it) && it.destination_type === 'queue' },
+  { name: 'events', label: 'Events that it gets', type: 'textarea', pointer: '/destination/events', value: (now.events || []).join('\n'),
+    hint: 'One type in a line, message.received among them; empty: message.received and message.quarantined.', show },
 ];
 
-/** What goes out as `destination`, null for none. */
-export function destinationOf({ destination_type: type, url, queue }) {
-  if (type === 'webhook') return { type, url };
-  if (type === 'queue') return { type, name: queue };
-  return null;
+const USUAL = ['message.received', 'message.quarantined'];
+
+/** What goes out as `destination`. */
+export function destinationOf({ destination_type: type, url, queue, events }) {
+  const wanted = linesOf(events);
+  return { type, ...(type === 'queue' ? { name: queue } : { url }), events: wanted.length ? wanted : USUAL };
 }
 
 /** How long mail is kept, and what is not handed over. */
@@ -36,7 +39,14 @@ export const keepingFields = (show = yes, now = {}) => [
   { name: 'automatic_mail', label: 'Answers of machines, bounces', type: 'select', value: now.automatic_mail || 'deliver', show, options: [
     ['deliver', 'hand them over like any mail'], ['skip', 'store them, but do not hand them over']] },
   { name: 'retention_days', label: 'Keep mail for … days', type: 'number', value: now.retention_days || 30, min: 1, show },
+  { name: 'largest', label: 'Largest mail to store, in MB', type: 'number', value: now.limits?.max_message_mb ?? 250, min: 1, show,
+    pointer: '/limits/max_message_mb', hint: 'Larger mail is announced, and stays in the mailbox.' },
+  { name: 'daily', label: 'Most to store in a day, in MB', type: 'number', value: now.limits?.max_stored_mb_per_day ?? 10240, min: 1, show,
+    pointer: '/limits/max_stored_mb_per_day' },
 ];
+
+/** What goes out as `limits`; a field that was emptied takes its default again. */
+export const limitsOf = ({ largest = null, daily = null }) => ({ max_message_mb: largest, max_stored_mb_per_day: daily });
 
 /** How mail goes out. */
 export const sendingFields = (show = yes, now = {}) => [
@@ -44,7 +54,9 @@ export const sendingFields = (show = yes, now = {}) => [
   { name: 'max_message_mb', label: 'Largest message in MB', type: 'number', value: now.max_message_mb || 35, min: 1, max: 150, show },
   { name: 'send_rate', label: 'Most messages per minute', type: 'number', value: now.send_rate || 30, min: 1, show },
   { name: 'recipients', label: 'Only these recipients', type: 'textarea', pointer: '/recipient_allow_list', show, keepEmpty: true,
-    value: (now.recipient_allow_list || []).join('\n'), hint: 'One address or domain in a line; empty: anybody.' },
+    value: (now.recipient_allow_list || []).join('\n'), hint: 'One address, or @domain for everybody there, in a line; empty: anybody.' },
+  { name: 'status_url', label: 'Webhook that is told what became of each mail', type: 'url', pointer: '/status_webhook/url', show, keepEmpty: true,
+    value: now.status_webhook?.url, hint: 'Optional; https, and signed as incoming mail is.' },
 ];
 
 /** The lines of a text that hold something. */

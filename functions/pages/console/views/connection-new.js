@@ -4,7 +4,7 @@ import { all, post } from '../api.js';
 import { add, fill, h } from '../dom.js';
 import { go } from '../router.js';
 import { announce, busy, form, link, note, showOnce } from '../widgets.js';
-import { afterFields, afterOf, destinationFields, destinationOf, keepingFields, sendingFields, linesOf } from './connection-fields.js';
+import { afterFields, afterOf, destinationFields, destinationOf, keepingFields, limitsOf, linesOf, sendingFields } from './connection-fields.js';
 import { folderField, mailboxField } from './pickers.js';
 
 export const title = 'Connect a mailbox';
@@ -62,15 +62,16 @@ function fields(grants, first, current) {
 }
 
 function body(values) {
-  const { since, continue_from, action, after_folder, destination_type, url, queue, recipients, ...rest } = values;
+  const { since, continue_from, action, after_folder, destination_type, url, queue, events, largest, daily, recipients, status_url, ...rest } = values;
   const sent = { ...rest };
   if (values.direction === 'incoming') {
     sent.start = { since: { since }, continue: { continue_from } }[values.start] || values.start;
     sent.after_fetch = afterOf(values);
-    const destination = destinationOf(values);
-    if (destination) sent.destination = destination;
+    sent.limits = limitsOf(values);
+    sent.destination = destinationOf(values);
   } else {
     sent.recipient_allow_list = linesOf(recipients);
+    if (status_url) sent.status_webhook = { url: status_url };
   }
   return sent;
 }

@@ -4,8 +4,8 @@ import { del, get, patch, post, seg } from '../api.js';
 import { add, fill, h } from '../dom.js';
 import { go, show } from '../router.js';
 import { actions, announce, badge, button, confirm, dialog, facts, fault, form, link, note, section, time } from '../widgets.js';
-import { afterFields, afterOf, destinationFields, destinationOf, keepingFields, linesOf, sendingFields } from './connection-fields.js';
-import { destination } from './connection-destination.js';
+import { afterFields, afterOf, destinationFields, destinationOf, keepingFields, limitsOf, linesOf, sendingFields } from './connection-fields.js';
+import { destination, statusWebhook } from './connection-destination.js';
 import { tabs } from './connection-tabs.js';
 import { folderField } from './pickers.js';
 
@@ -29,7 +29,7 @@ export async function render(root, { id }) {
       button('Change', () => change(path, it), 'quiet'),
       button('Delete', () => remove(path), 'danger')),
     section('Test', testing(path)),
-    it.direction === 'incoming' && destination(path, it),
+    it.direction === 'incoming' ? destination(path, it) : it.status_webhook && statusWebhook(path, it.status_webhook),
     section('Settings', settings(it)),
   );
   return () => timers.forEach(clearTimeout);
@@ -114,7 +114,7 @@ function change(path, it) {
   const fields = it.direction === 'outgoing' ? sendingFields(undefined, it) : [
     { name: 'interval_minutes', label: 'Look every … minutes', type: 'number', value: it.interval_minutes, min: 1, max: 60 },
     ...afterFields(() => true, folderField(place, it.after_fetch.folder?.name || 'Archive'), it.after_fetch),
-    ...destinationFields(undefined, it.destination || { type: 'none' }), ...keepingFields(undefined, it),
+    ...destinationFields(undefined, it.destination), ...keepingFields(undefined, it),
   ];
   return dialog('Change the connection', (close) => [
     note('calm', h('p', {}, 'Tenant, mailbox, direction and folder cannot change: delete the connection and make it anew; it can go on '
@@ -132,14 +132,15 @@ function change(path, it) {
 }
 
 function changes(values, it) {
-  const { action, after_folder, destination_type, url, queue, recipients, ...rest } = values;
-  if (it.direction === 'outgoing') return { ...rest, recipient_allow_list: linesOf(recipients) };
+  const { action, after_folder, destination_type, url, queue, events, largest, daily, recipients, status_url, ...rest } = values;
+  if (it.direction === 'outgoing') {
+    const told = status_url === (it.status_webhook?.url ?? '') ? {} : { status_webhook: status_url ? { url: status_url } : null };
+    return { ...rest, ...told, recipient_allow_list: linesOf(recipients) };
+  }
   const after = afterOf(values);
   const same = after.action === 'move' && it.after_fetch.action === 'move' && after_folder === it.after_fetch.folder?.name;
   if (same) after.folder = it.after_fetch.folder.id;
-  const next = destinationOf(values);
-  const events = next && next.type === it.destination?.type ? { events: it.destination.events } : {};
-  return { ...rest, after_fetch: after, destination: next && { ...next, ...events } };
+  return { ...rest, after_fetch: after, limits: limitsOf(values), destination: destinationOf(values) };
 }
 
 async function remove(path) {
