@@ -14,7 +14,7 @@ from functions.replies import json_reply, log_failure, problem
 from functions.requests import Request, called_by
 from shared.errors import MailgrantError
 from shared.front_proof import FrontProof
-from shared.principals import HEADER, Principal, admit, principal_of
+from shared.principals import HEADER, Principal, Role, admit, principal_of
 from shared.settings import Settings
 
 PROBE = "x-mailgrant-probe"
@@ -64,7 +64,8 @@ def _guarded(handler: Handler, proof: FrontProof, settings: Settings, *, content
             log_failure(request.id)
             detail = f"Something failed on our side. Give request id {request.id} to whoever operates Mailgrant."
             return _with_id(problem(MailgrantError(detail), request.id), request)
-        with called_by(f"principal:{principal.object_id[:64]}"):
+        reads_only = Role.ADMIN not in principal.roles
+        with called_by(f"principal:{principal.object_id[:64]}", reads_only=reads_only):
             return handler(req)
 
     return guarded

@@ -104,12 +104,9 @@ def _credentials(bp: func.Blueprint, admin: CredentialAdmin, settings: Settings)
     @bp.route("credentials", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def list_all(req: func.HttpRequest) -> func.HttpResponse:
         def handle(request: Request) -> func.HttpResponse:
-            now, status, span = admin.clock(), request.choice("status", STATUSES), request.span()
-            keyed = [
-                (credential.id, view(credential, settings, now))
-                for credential in admin.all()
-                if status in ("", credential.status) and credential.created_at in span
-            ]
+            status, span = request.choice("status", STATUSES), request.span()
+            found = [each for each in admin.all() if status in ("", each.status) and each.created_at in span]
+            keyed = [(credential.id, view(credential, settings, admin.clock())) for credential in found]
             page = page_of(keyed, request.limit(), request.query("cursor"))
             return json_reply({"data": page.items, "next_cursor": page.next_cursor})
 

@@ -41,7 +41,7 @@ def blueprint(health: Health, tick: Tick, audit: Audit, settings: Settings) -> f
             "required_permissions": list(REQUIRED_ROLES),
             "clouds": [{"name": cloud.name, "login_host": cloud.login_host} for cloud in CLOUDS.values()],
         }
-        return answer(req, settings, lambda _: json_reply(body))
+        return answer(req, settings, lambda request: json_reply({**body, "role": request.role()}))
 
     @bp.function_name("tick_now")
     @bp.route("tick", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)

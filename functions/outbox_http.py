@@ -83,6 +83,8 @@ def wanted(request: Request) -> Wanted:
         status=Status(status) if status else None,
         since=request.moment("since"),
         until=request.moment("until"),
+        recipient=request.query("to"),
+        subject=request.query("subject"),
     )
 
 

@@ -24,16 +24,18 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 _caller: ContextVar[str] = ContextVar("caller", default="")
+_reads_only: ContextVar[bool] = ContextVar("reads_only", default=False)
 
 
 @contextmanager
-def called_by(actor: str) -> Iterator[None]:
-    """Say who is known to make the request that is answered inside."""
-    before = _caller.set(actor)
+def called_by(actor: str, *, reads_only: bool = False) -> Iterator[None]:
+    """Say who is known to make the request that is answered inside, and whether reading is all that they may do."""
+    before, might = _caller.set(actor), _reads_only.set(reads_only)
     try:
         yield
     finally:
         _caller.reset(before)
+        _reads_only.reset(might)
 
 
 class Body(BaseModel):
@@ -123,6 +125,10 @@ class Request:
             return _caller.get()
         key = self.header("x-functions-key") or self.query("code")
         return f"key:{sha256(key.encode()).hexdigest()[:8]}" if key else "no_key"
+
+    def role(self) -> str:
+        """Return what an administrator's caller is: ``viewer`` where they may only read, else ``admin``."""
+        return "viewer" if _reads_only.get() else "admin"
 
     def moment(self, name: str) -> datetime | None:
         """Return the time that a query parameter names, None where it is left out."""

@@ -88,7 +88,7 @@ param adminAuth string = 'key'
 @maxLength(36)
 param adminTenant string = ''
 
-@description('With easyauth: client id of the app registration that people sign in to.')
+@description('With easyauth: client id of the app registration that people sign in to; refused if it is missing.')
 @maxLength(36)
 param adminClientId string = ''
 
@@ -253,7 +253,6 @@ module app 'modules/app.bicep' = {
     publicBaseUrl: publicBaseUrl
     adminAuth: adminAuth
     adminTenant: tenantOfAdmins
-    adminClientId: adminClientId
     tickSchedule: tickSchedule
     deliveryAllow: deliveryAllow
     deliveryProxy: deliveryProxy
@@ -261,6 +260,17 @@ module app 'modules/app.bicep' = {
     alertFormat: alertFormat
     hasAlertWebhookSecret: !empty(alertWebhookSecret)
     turnKey: turnKey
+  }
+}
+
+module signIn 'modules/sign_in.bicep' = if (adminAuth == 'easyauth') {
+  name: 'sign-in'
+  scope: group
+  params: {
+    appName: 'func-${token}'
+    adminTenant: tenantOfAdmins
+    adminClientId: adminClientId
+    federatedSetting: app.outputs.federatedSetting
   }
 }
 

@@ -1,6 +1,5 @@
 """Whether the infrastructure fits this product: its roles, its settings, its queues, and no key anywhere."""
 
-import json
 import re
 from pathlib import Path
 
@@ -23,19 +22,18 @@ BY_IDENTITY = {
     name: {f"{name}__accountName", f"{name}__credential", f"{name}__clientId"}
     for name in ("AzureWebJobsStorage", "MAIL_STORAGE")
 }
-# What the host, the worker and Azure's libraries read.
+# What the host, the worker and Azure's libraries read. Without the one of instrumentations, addresses of requests,
+# with mailboxes in them, would go into telemetry on the day on which somebody adds the distribution below.
 ALWAYS = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AZURE_CLIENT_ID",
+    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
     "PYTHON_THREADPOOL_THREAD_COUNT",
 }
-# Without the last one, addresses of requests, with mailboxes in them, would go into telemetry.
-OF_OPEN_TELEMETRY = {
-    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY",
-    "PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME",
-    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
-}
+# The worker's own export. Where these are set and the package is not there, each start logs two exceptions.
+DISTRIBUTION = "azure-monitor-opentelemetry"
+OF_DISTRIBUTION = {"PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME"}
 ROOT = Path(__file__).parents[1]
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SECRET = re.compile(
@@ -94,10 +92,10 @@ def check_settings(file: BicepFile) -> list[Fault]:
     """Return settings that the app would miss, does not know, or finds with another default than the code's."""
     given = settings_of(file)
     wanted = set().union(*(BY_IDENTITY.get(setting.name, {setting.name}) for setting in SETTINGS)) | ALWAYS
-    if "telemetryMode" in json.loads((ROOT / "host.json").read_text(encoding="utf-8")):
-        wanted |= OF_OPEN_TELEMETRY
+    if DISTRIBUTION in (ROOT / "requirements.in").read_text(encoding="utf-8").split():
+        wanted |= OF_DISTRIBUTION
     faults = [file.fault(file.tree, f"app setting {name} is missing") for name in sorted(wanted - set(given))]
-    unknown = sorted(set(given) - wanted - OF_OPEN_TELEMETRY)
+    unknown = sorted(set(given) - wanted)
     faults += [file.fault(given[name], f"app setting {name} is known to nobody") for name in unknown]
     defaults = {setting.name: setting.default for setting in SETTINGS}
     for name, node in given.items():

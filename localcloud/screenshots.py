@@ -62,6 +62,15 @@ def _consent(browser: Chromium, story: Story, organisation: Organisation, folder
         page.get_by_role("button", name="Accept").click()
         page.get_by_role("heading", name="Authorized successfully").wait_for()
         page.screenshot(path=folder / "consent-result.png", full_page=True)
+        page.goto(story.consent_link(organisation))
+        page.get_by_role("button", name="Continue to Microsoft").click()
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("heading", name="Consent was cancelled").wait_for()
+        page.screenshot(path=folder / "consent-refused.png", full_page=True)
+        page.goto(f"{story.stack.host.url}/api/consent/start/unknown")
+        page.screenshot(path=folder / "consent-problem.png", full_page=True)
+        page.goto(f"{story.stack.host.url}/api/reference")
+        page.screenshot(path=folder / "reference.png")
     story.await_status(organisation, "active")
 
 
@@ -97,6 +106,7 @@ def _fill(story: Story, organisation: Organisation) -> dict[str, str]:
         "connections": "connections",
         "connection-new": "connections/new",
         "connection": f"connections/{reader}",
+        "connection-outgoing": f"connections/{sender}",
         "received": f"connections/{reader}/received",
         "message": f"received/{received[0]['id']}",
         "log": f"connections/{reader}/log",

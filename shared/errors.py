@@ -250,6 +250,10 @@ def asdict_microsoft(microsoft: Microsoft) -> dict[str, str]:
     return values
 
 
+class TemplateRefused(ValueError):
+    """The template cannot be used, or not with this payload; the text says why and where, and is fit to be shown."""
+
+
 class StorageError(MailgrantError):
     """A storage call did not do what was asked."""
 

@@ -14,6 +14,7 @@ from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
+from shared.errors import TemplateRefused
 from shared.templating_filters import BUDGET, FILTERS, TESTS, Budget, OutOfBounds, budget_of, measured, shown
 
 SOURCE_BYTES = 64 * 1024
@@ -32,10 +33,6 @@ _LOOP = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", 
 _JINJAS_OWN = frozenset({"self", "super", "caller", "varargs", "kwargs"})
 _LARGEST = 10**15
 _BROKEN = (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError)
-
-
-class TemplateRefused(ValueError):
-    """The template cannot be used, or not with this payload; the text says why and where, and is fit to be shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ class System(Answer):
     redirect_uri: str
     required_permissions: list[str]
     clouds: list[Cloud]
+    role: Literal["admin", "viewer"] = Field(description="What the caller is; a viewer reads, but opens no mail.")
 
 
 class Tick(Answer):

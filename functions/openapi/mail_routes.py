@@ -157,7 +157,11 @@ _OUTBOX = {
         ADMIN,
         "List messages",
         {200: mail.OutboxPage},
-        parameters=(*SPAN, status_filter(MessageStatus)),
+        parameters=(
+            *(*SPAN, status_filter(MessageStatus)),
+            Parameter("to", "How the address of a recipient begins, in to, cc or bcc."),
+            Parameter("subject", "How the subject begins."),
+        ),
     ),
     "outbox_get": Route("GET outbox/{id}", ADMIN, "Get a message", {200: mail.OutboxEntry}),
     "outbox_cancel": Route(

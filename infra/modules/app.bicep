@@ -70,9 +70,6 @@ param adminAuth string
 @description('With easyauth: the tenant whose people administer.')
 param adminTenant string
 
-@description('With easyauth: the app registration that people sign in to.')
-param adminClientId string
-
 @description('NCRONTAB of the tick.')
 param tickSchedule string
 
@@ -111,6 +108,8 @@ var settings = {
   PYTHON_THREADPOOL_THREAD_COUNT: '32'
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+  // No package that it concerns is deployed; were one, its spans would hold the addresses of requests.
+  OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk,httpx,requests,urllib,urllib3'
   KEY_VAULT_URL: vaultUri
   PUBLIC_BASE_URL: publicBaseUrl
   ADMIN_AUTH: adminAuth
@@ -205,32 +204,6 @@ resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2
   properties: { allow: false }
 }
 
-// Everybody may knock: webhooks, consent and health have no sign-in. The app itself asks who comes to its admin routes.
-resource easyAuth 'Microsoft.Web/sites/config@2024-11-01' = if (byEasyAuth) {
-  parent: app
-  name: 'authsettingsV2'
-  properties: {
-    platform: { enabled: true, runtimeVersion: '~1' }
-    globalValidation: {
-      requireAuthentication: false
-      unauthenticatedClientAction: 'AllowAnonymous'
-    }
-    httpSettings: { requireHttps: true }
-    identityProviders: {
-      azureActiveDirectory: {
-        enabled: true
-        registration: {
-          openIdIssuer: '${environment().authentication.loginEndpoint}${adminTenant}/v2.0'
-          clientId: adminClientId
-          clientSecretSettingName: federatedSetting
-        }
-        validation: { allowedAudiences: [adminClientId, 'api://${adminClientId}'] }
-      }
-    }
-    login: { tokenStore: { enabled: false } }
-  }
-  dependsOn: [appSettings]
-}
-
 output name string = app.name
+output federatedSetting string = federatedSetting
 output url string = empty(publicBaseUrl) ? 'https://${app.properties.defaultHostName}' : publicBaseUrl

@@ -64,7 +64,8 @@ def compose(mail: Outgoing, envelope: Envelope, limit: int = MIME_BYTES) -> Comp
 
 def _room_for_text(mail: Outgoing, limit: int) -> int:
     """Return what to leave for text and html: counted only where a generous guess would leave a file outside."""
-    guess = sum(4 * len(part.encode(errors="replace")) + _PART_BYTES for part in (mail.text, mail.html) if part is not None)
+    parts = [part.encode(errors="replace") for part in (mail.text, mail.html) if part is not None]
+    guess = sum(4 * len(part) + _PART_BYTES for part in parts)
     files = sum(encoded_bytes(file.size) for file in mail.files if file.content is not None)
     return guess if guess + files <= limit else body_bytes(mail)
 

@@ -1,12 +1,13 @@
 """What one run of the drain does, beside sending, for mail that it or earlier runs have sent, and when again."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.aftercare import Aftercare
 from shared.connections import Connection, Run
-from shared.errors import Fault, NotFound, Throttled
+from shared.errors import Fault, NotFound, StorageError, Throttled
 from shared.following import Following
 from shared.outbox.work import Work
 from shared.ports import GraphMailbox, GraphSent
@@ -16,6 +17,9 @@ from shared.send.guard import Guard
 from shared.send.orphans import Orphans
 from shared.send.storing import Writer
 from shared.times import to_text
+from shared.turns import TurnLost
+
+log = logging.getLogger("mailgrant.send")
 
 EARLY = timedelta(seconds=1)  # storage's time has whole seconds
 AGAIN = timedelta(hours=24)
@@ -55,7 +59,13 @@ class Care:
         for connection in connections:
             groups.setdefault((connection.grant_id, connection.mailbox), []).append(connection)
         for group in groups.values():
-            self._group(group, right)
+            try:
+                self._group(group, right)
+            except (TurnLost, StorageError):
+                raise
+            except Exception:
+                log.exception("send.care_broken connection_id=%s", group[0].id)
+                self._later(group)  # whatever our own fault is, mail goes on being sent
 
     def result(self, connection_id: str, result: Result, *, usable: bool) -> Result:
         """Return *result* with what is to be done, and when; a connection in trouble waits for its own time first."""

@@ -34,13 +34,31 @@ _SCANNED = 1000  # rows looked through for one page of a filter that has no rows
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which entries a list holds: of one *status*, created in *since* ≤ time < *until*; after *cursor*."""
+    """
+    Which entries a list holds: of one *status*, created in *since* ≤ time < *until*; after *cursor*.
+
+    *subject* and the address of some *recipient* begin so, whatever their case.
+    """
 
     limit: int = 50
     cursor: str = ""
     status: Status | None = None
     since: datetime | None = None
     until: datetime | None = None
+    recipient: str = ""
+    subject: str = ""
+
+    @property
+    def searches(self) -> bool:
+        """Whether entries have to be looked at to tell if they are wanted."""
+        return bool(self.recipient or self.subject)
+
+    def names(self, entry: Entry) -> bool:
+        """Tell whether *entry* is what is searched for, whatever its status and time."""
+        address = self.recipient.casefold()
+        return entry.subject.casefold().startswith(self.subject.casefold()) and (
+            not address or any(each.casefold().startswith(address) for each in (*entry.to, *entry.cc, *entry.bcc))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +120,25 @@ class Entries:
             found = list(islice(self._open(connection_id, wanted), wanted.limit + 1))
             page = found[: wanted.limit]
             return Page(page, _cursor(page[-1]) if len(found) > wanted.limit else None)
-        return self._viewed(connection_id, wanted) if wanted.status in VIEWED else self._all(connection_id, wanted)
+        viewed = wanted.status in VIEWED and not wanted.searches
+        return self._viewed(connection_id, wanted) if viewed else self._all(connection_id, wanted)
 
     def _all(self, connection_id: str, wanted: Wanted) -> Page:
         first, last = _bounds(ENTRY_FIRST, ENTRY_LAST, wanted)
-        many = _SCANNED if wanted.status else wanted.limit + 1
+        chooses = wanted.status is not None or wanted.searches
+        many = _SCANNED if chooses else wanted.limit + 1
         rows = self.table.read(connection_id, first, last, many).rows
         chosen: list[Row] = []
         for row in rows:
-            if wanted.status is None or row.values.get("status") == wanted.status.value:
+            fits = wanted.status is None or row.values.get("status") == wanted.status.value
+            if fits and (not wanted.searches or wanted.names(decode(Entry, row.values))):
                 chosen.append(row)
             if len(chosen) > wanted.limit:
                 break
         page = self._live(connection_id, [decode(Entry, row.values) for row in chosen[: wanted.limit]])
         if len(chosen) > wanted.limit:
             return Page(page, _cursor(page[-1]))
-        return Page(page, rows[-1].key[2:] if wanted.status and len(rows) == many else None)
+        return Page(page, rows[-1].key[2:] if chooses and len(rows) == many else None)
 
     def _viewed(self, connection_id: str, wanted: Wanted) -> Page:
         prefix = f"v|{wanted.status}|"
@@ -136,8 +157,8 @@ class Entries:
             if work.status != wanted.status or not first <= entry_key(work.id) < last:
                 continue
             entry = self.table.get(connection_id, entry_key(work.id))
-            if entry is not None:
-                yield with_progress(decode(Entry, entry.values), work)
+            if entry is not None and wanted.names(found := decode(Entry, entry.values)):
+                yield with_progress(found, work)
 
     def _live(self, connection_id: str, entries: list[Entry]) -> list[Entry]:
         """Return *entries* as they stand now; one range read serves all that are open."""

@@ -14,7 +14,7 @@ def product_files() -> list[Path]:
 
 def development_files() -> list[Path]:
     """Return every module of ours that is not deployed."""
-    folders = [ROOT / name for name in ("localcloud", "tests", "bench", "infra")]
+    folders = [ROOT / name for name in ("localcloud", "tests", "bench", "examples", "infra")]
     return [file for folder in folders for file in folder.rglob("*.py") if "node_modules" not in file.parts]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from localcloud import package
+from tests.functions.test_surface import HTTP, WORK
 
 # Connecting is refused, since building the app must reach nothing: the platform gives it 30 seconds.
 PREAMBLE = """
@@ -25,8 +26,16 @@ socket.socket.connect = socket.getaddrinfo = refuse
 """
 INDEX_BY_LIBRARY = """
 import function_app
-names = [function.get_function_name() for function in function_app.app.get_functions()]
-print(json.dumps({"names": names, "modules": sorted(sys.modules)}))
+names, lines = [], []
+for function in function_app.app.get_functions():
+    name, trigger = function.get_function_name(), json.loads(function.get_function_json())["bindings"][0]
+    names.append(name)
+    if trigger["type"] == "httpTrigger":
+        methods = [getattr(method, "value", method) for method in trigger["methods"]]
+        lines += [f"{name} {method} {trigger['route']} {trigger['authLevel'].lower()}" for method in methods]
+    else:
+        lines.append(f"{name} {trigger['type']} {trigger.get('queueName') or trigger['schedule']}")
+print(json.dumps({"names": names, "lines": lines, "modules": sorted(sys.modules)}))
 """
 INDEX_BY_LOADER = """
 from azure_functions_runtime.loader import index_function_app
@@ -66,6 +75,19 @@ def test_app_indexes_with_its_requirements_alone(deployed_python: Path, deployed
 
     assert names
     assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.timeout(300)
+def test_the_package_is_the_table(deployed_python: Path, deployed: Path) -> None:
+    """Name, methods, route and level, or trigger and queue, of each function of the package stand in one table."""
+    http = [text.split() for text in HTTP.strip().splitlines()]
+    expected = [
+        f"{name} {method} {route} {'function' if caller == 'admin' else 'anonymous'}"
+        for name, methods, route, caller in http
+        for method in methods.split(",")
+    ] + [" ".join(text.split()) for text in WORK.strip().splitlines()]
+
+    assert sorted(expected) == sorted(run(deployed_python, deployed, INDEX_BY_LIBRARY)["lines"])
 
 
 @pytest.mark.timeout(300)

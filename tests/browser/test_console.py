@@ -141,8 +141,7 @@ def test_the_keyboard_alone_reaches_everything(story: Story, visit: Visit) -> No
 
 
 def test_what_connections_tell_and_hold_is_changed(story: Story, consented: Organisation, visit: Visit) -> None:
-    """Events and limits of one that receives, recipients and status webhook of one that sends; the navigation leads to
-    the API's reference."""
+    """Events and limits of one that receives, recipients and status webhook of one that sends; the API is a link."""
     reader, (sender, _) = story.connect_incoming(consented, "box"), story.connect_outgoing(consented, "ann")
     hook = story.stack.receiver.url("status")
     filled = {
@@ -165,7 +164,7 @@ def test_what_connections_tell_and_hold_is_changed(story: Story, consented: Orga
     assert (hook, [f"@{consented.domain}"]) == (sends["status_webhook"]["url"], sends["recipient_allow_list"])
     expect(page.get_by_role("heading", name="Status webhook")).to_be_visible()
     page.get_by_role("link", name="API reference").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Mailgrant")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("API reference")
     assert [] == visit.complaints
 
 

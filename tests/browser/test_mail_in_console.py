@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Dialog, Page, Request, expect
+from playwright.sync_api import Dialog, Page, Request, Route, expect
 
 from localcloud.administrator import wait_until
 from localcloud.chromium import PHONE, Chromium, Visit
 from localcloud.console_visit import ConsoleVisit
-from localcloud.story import Organisation, Story
+from localcloud.story import Organisation, Story, letter
 
 pytestmark = pytest.mark.enable_socket
 
@@ -131,9 +131,17 @@ def test_strangers_mail_does_nothing_in_any_view(
     sender, token = story.connect_outgoing(consented, "ann", name=SUBJECT)
     answer = story.post_message(token, {"to": [{"address": box, "name": "x"}], "subject": SUBJECT, "html": HTML})
     message = answer.json()["id"]
+    own = f"connections/{sender['id']}"
+    parts = {"to": box, "subject": SUBJECT, "text": HTML, "html": HTML}
+    story.stack.admin.put(f"{own}/templates/order", parts)
+    story.stack.admin.post(f"{own}/hooks", {"template": "order", "dedupe_key": SUBJECT})
     person, page = console(story, visit), visit.page
 
-    for path in ("", "connections", f"connections/{reader}", f"connections/{reader}/log", "activity", "audit"):
+    readers = [f"connections/{reader}{end}" for end in ("", "/received", "/activity", "/log", "/tokens")]
+    senders = [
+        f"{own}{end}" for end in ("", "/outbox", "/templates", "/templates/order", "/hooks", "/activity", "/tokens")
+    ]
+    for path in ("", "connections", "activity", "audit", *readers, *senders, f"outbox/{message}"):
         person.go(path)
         assert [] == visit.faults(), path
     person.go(f"connections/{reader}/received")
@@ -228,3 +236,40 @@ def test_the_views_of_mail_fit_a_phone(story: Story, consented: Organisation, wi
         expect(page.get_by_role("button", name="Revoke")).to_have_count(1)
 
         assert {path: ([], 0) for path in found} == found
+
+
+def test_a_viewer_is_offered_nothing_that_would_be_refused(story: Story, consented: Organisation, visit: Visit) -> None:
+    """Who may only read meets no button that changes anything; templates stand there to be read, mail does not."""
+    connection, token = story.connect_outgoing(consented, "ann")
+    place = f"connections/{connection['id']}"
+    story.stack.admin.put(f"{place}/templates/order", {"to": consented.address("bob"), "subject": "x", "text": "Hello"})
+    message = story.post_message(token, letter(1, consented.address("bob"))).json()["id"]
+    person, page = console(story, visit), visit.page
+    page.route("**/api/console", _as_if_signed_in)
+    page.route("**/api/system", _as_a_viewer)
+    page.reload()
+    person.arrived("Overview")
+    allowed = {"Menu", "Copy", "Copy redirect URI", "Search", "Show", "Show more"}
+    credential, grant = consented.credential["id"], consented.grant["id"]
+    lists = ("connections", "credentials", "guide", "audit", f"credentials/{credential}", f"grants/{grant}")
+    own = [f"{place}{end}" for end in ("", "/outbox", "/templates", "/templates/order", "/hooks", "/tokens")]
+    for path in (*lists, *own, "connections/new", "credentials/new", f"outbox/{message}"):
+        person.go(path)
+        shown = page.locator("button:visible, a.button:visible").all_inner_texts()
+        assert set() == {text.strip() for text in shown} - allowed - {"Authorize", "See the grants"}, path
+        assert [] == visit.faults(), path
+
+    person.go(f"{place}/templates/order")
+    expect(page.get_by_label("Text")).to_have_value("Hello")
+    expect(page.get_by_label("Text")).not_to_be_editable()
+
+
+def _as_if_signed_in(route: Route) -> None:
+    """Answer with the shell as it is where people sign in with accounts."""
+    answer = route.fetch()
+    route.fulfill(response=answer, body=answer.text().replace('data-auth="key"', 'data-auth="easyauth"'))
+
+
+def _as_a_viewer(route: Route) -> None:
+    answer = route.fetch()
+    route.fulfill(response=answer, json={**answer.json(), "role": "viewer"})

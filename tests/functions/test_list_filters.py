@@ -67,7 +67,8 @@ def test_pages_of_some_connections_miss_none(
     for number in range(10):
         admin.clock.advance(1)
         made.append(admin.connection(grant, enabled=number in (0, 1, 7)).id)
-    seen, pages, cursor = [], [], ""
+    seen, pages = [], []
+    cursor: str | None = ""
     while cursor is not None:
         page = caller.json("GET", f"connections?status=active&limit=2&cursor={cursor}")
         seen += ids(page)

@@ -355,6 +355,15 @@ def test_under_easy_auth_an_admin_route_asks_who_it_is(signing: Caller, line: Li
     assert all(answer.headers["X-Request-Id"].startswith("req_") for answer in (nobody, roleless, viewer))
 
 
+@pytest.mark.parametrize(("given", "role"), [(Role.ADMIN, "admin"), (Role.VIEWER, "viewer")])
+def test_whoever_signed_in_is_told_their_role(signing: Caller, given: Role, role: str) -> None:
+    """So that the console offers a viewer nothing that would be refused; nobody else inherits it."""
+    told = _json(signing.call("GET", "system", None, signed_in(given)))["role"]
+
+    assert role == told
+    assert "admin" == _json(signing.call("GET", "system", None, signed_in(Role.ADMIN)))["role"]
+
+
 @pytest.mark.parametrize("line", ADMIN_LINES, ids=str)
 def test_unproven_easy_auth_closes_every_admin_route(line: Line) -> None:
     """An administrator's header counts for nothing where a forged one arrives as well."""

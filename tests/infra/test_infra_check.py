@@ -11,6 +11,7 @@ from infra.syntax import BicepFile
 
 MAIN, APP, STORAGE = "main.bicep", "modules/app.bicep", "modules/storage.bicep"
 ROLES, VAULT, NETWORK = "modules/roles.bicep", "modules/vault.bicep", "modules/network.bicep"
+SIGN_IN = "modules/sign_in.bicep"
 ALERTS, BUDGET, MONITORING = "modules/alerts.bicep", "modules/budget.bicep", "modules/monitoring.bicep"
 PARAMETERS = "main.bicepparam"
 
@@ -54,7 +55,7 @@ SEEDED = {
     "object for an array": (NETWORK, "groupIds: [door.group]", "groupIds: {}", "groupIds must be an array"),
     "unknown value": (STORAGE, "'TLS1_2'", "'TLS1_4'", "minimumTlsVersion is 'TLS1_4'"),
     "unknown value in a choice": (STORAGE, "'Allow' : 'Deny'", "'Allow' : 'Refuse'", "defaultAction is 'Refuse'"),
-    "unknown variant": (APP, "name: 'authsettingsV2'", "name: 'authsettingsV3'", "name 'authsettingsV3' is none of"),
+    "unknown variant": (SIGN_IN, "name: 'authsettingsV2'", "name: 'authsettingsV3'", "name 'authsettingsV3' is none of"),
     "given twice": (APP, "httpsOnly: true", "httpsOnly: true\n    httpsOnly: true", "httpsOnly is given twice"),
     "old API version": (STORAGE, "storageAccounts@2025-01-01", "storageAccounts@2019-06-01", "schema has 2025-01-01"),
     "unknown resource type": (STORAGE, "/tables@2025", "/tabels@2025", "no schema in infra/schema"),

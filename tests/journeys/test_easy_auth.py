@@ -76,7 +76,7 @@ def test_roles_behind_easy_auth(story: Story, consented: Organisation, site: Sit
     connection = story.connect_incoming(consented, "box")["id"]
 
     assert (401, "sign_in_required") == verdict(site.call("", "system", headers=forged))
-    assert (200, "") == verdict(site.call("ada", "system"))
+    assert ["admin", "viewer"] == [site.call(who, "system").json()["role"] for who in ("ada", "vic")]
     assert 202 == site.call("ada", f"connections/{connection}/fetch", "POST").status_code
     assert (200, "") == verdict(site.call("vic", "connections", headers=forged))
     assert (403, "not_admitted") == verdict(site.call("vic", f"connections/{connection}/fetch", "POST"))

@@ -48,3 +48,25 @@ def test_the_edges_of_http(story: Story, organisation: Organisation) -> None:
 def link_path(organisation: Organisation) -> str:
     """Return where the organisation's consent links are listed."""
     return f"credentials/{organisation.credential['id']}/consent-links"
+
+
+def test_the_running_host_lets_nobody_in_without_a_key_or_token(story: Story) -> None:
+    """Every described route of administrators and of tokens, without one and with a made-up one: 401, and no data."""
+    document = story.stack.admin.get("openapi.json")
+    closed = [
+        (method.upper(), path.replace("{", "").replace("}", ""), scheme)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        for scheme in {name for choice in operation["security"] for name in choice}
+    ]
+    given = {"function_key": {"x-functions-key": "made-up"}}
+    other = {"X-Mailgrant-Token": "made-up", "Authorization": "Bearer made-up"}
+    with httpx.Client(base_url=story.stack.host.url, trust_env=False, timeout=30) as client:
+        found = {
+            (method, path, bool(headers)): client.request(method, path, headers=headers).status_code
+            for method, path, scheme in closed
+            for headers in ({}, given.get(scheme, other))
+        }
+
+    assert len(found) > 120
+    assert dict.fromkeys(found, 401) == found

@@ -11,7 +11,7 @@ from localcloud.faults import Campaign
 pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(240)]
 
 
-@pytest.mark.parametrize("area", ["fetch", "deliver", "send"])
+@pytest.mark.parametrize("area", ["fetch", "deliver", "send", "upgrade"])
 def test_kills_at_boundaries_lose_and_double_nothing(area: str, tmp_path: Path) -> None:
     """SIGKILL before or after outward calls of the area, amid faults: 0 lost, 0 duplicates, every state true."""
     console = Console(stderr=True, quiet=True)

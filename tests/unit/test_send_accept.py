@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.codes import Code
-from shared.compose.message import File, Outgoing
+from shared.compose.message import Address, File, Outgoing
 from shared.connections import Direction
 from shared.errors import Conflict, InvalidRequest, NotFound, StorageUnavailable, TooLarge
 from shared.outbox.work import Status
+from shared.ports import Insert
 from shared.schedule import minute_bucket
 from shared.send.accept import Submission, body_hash
 from shared.send.entries import Wanted
@@ -43,7 +44,7 @@ def test_a_time_beyond_all_plans_is_refused() -> None:
     with pytest.raises(InvalidRequest) as caught:
         scene.accept(send_at=datetime.max.replace(tzinfo=UTC))
 
-    assert (["/send_at"], before) == ([fault.pointer for fault in caught.value.errors], scene.stored())
+    assert (["/send_at"], before) == ([fault.pointer for fault in caught.value.faults], scene.stored())
 
 
 @pytest.mark.parametrize("ago", [timedelta(minutes=1), timedelta(days=30), timedelta(days=365 * 1900)])
@@ -243,6 +244,44 @@ def test_lists_filter_by_time() -> None:
         for since, until in ((now - hour, now + hour), (now + hour, None), (None, now - hour))
     ]
     assert [1, 0, 0] == found
+
+
+def test_lists_are_searched_by_recipient_and_subject() -> None:
+    """Both by how they begin, whatever the case, and with a status; open, finished and unusually ended mail alike."""
+    scene = Sending()
+    sent = scene.accept(replace(MAIL, subject="Order 1", to=(Address("bob@example.com"),)))
+    scene.work()
+    waiting = scene.accept(replace(MAIL, subject="order 2", cc=(Address("Bob@example.com"),)))
+    stopped = scene.accept(replace(MAIL, subject="Order 3", to=(Address("eve@example.com"),)))
+    scene.entries.cancel(stopped)
+
+    def listed(recipient: str, subject: str, status: Status | None = None) -> set[str]:
+        asked = Wanted(50, status=status, recipient=recipient, subject=subject)
+        return {entry.id for entry in scene.entries.page(scene.connection.id, asked).entries}
+
+    assert [{sent, waiting}, {sent, waiting, stopped}, set(), {stopped}] == [
+        listed(*asked) for asked in (("BOB@", ""), ("", "ORDER"), ("", "rder"), ("eve@example.com", "order 3"))
+    ]
+    assert [{waiting}, {stopped}, set(), {sent}] == [
+        listed("", "order", Status.QUEUED),
+        listed("", "order", Status.CANCELLED),
+        listed("bob", "order", Status.CANCELLED),
+        listed("bob", "order", Status.ACCEPTED),
+    ]
+
+
+def test_a_search_looks_through_a_thousand_entries_at_once() -> None:
+    """A page may be empty though others follow; the cursor leads on to what stands further back."""
+    scene = Sending()
+    wanted = scene.accept(replace(MAIL, subject="Needle"))
+    (row,) = scene.tables.outbox.read(scene.connection.id, "m|", "m~").rows
+    for first_of in range(0, 1000, 100):
+        keys = [f"m|{number:026d}" for number in range(first_of, first_of + 100)]
+        scene.tables.outbox.commit(scene.connection.id, [Insert(key, {**row.values, "subject": "Hay"}) for key in keys])
+    first = scene.entries.page(scene.connection.id, Wanted(5, subject="needle"))
+    second = scene.entries.page(scene.connection.id, Wanted(5, str(first.next_cursor), subject="needle"))
+
+    assert ([], [wanted], None) == (first.entries, [entry.id for entry in second.entries], second.next_cursor)
 
 
 def test_an_entry_of_another_connection_is_not_found() -> None:

@@ -258,7 +258,10 @@ def test_many_copies_are_removed_a_few_at_a_time() -> None:
     world = Sending(confirms=True, send_rate=0)
     for _ in range(2 * MOST_DISCARDED + 1):
         world.accept(save_copy=False)
-    removed = [world.exchange.calls["remove"] for _ in range(4) if world.run(60) is None]
+    removed = []
+    for _ in range(4):
+        world.run(60)
+        removed.append(world.exchange.calls["remove"])
 
     assert [MOST_DISCARDED, 2 * MOST_DISCARDED, *[2 * MOST_DISCARDED + 1] * 2] == removed
     assert {0} == {len(world.exchange.items)}
@@ -286,6 +289,28 @@ def test_the_draft_of_a_mail_that_is_looked_for_is_never_taken_for_a_copy() -> N
 
     assert 1 == len(world.exchange.drafts())
     assert 0 == world.exchange.calls["remove"]
+
+
+def test_a_fault_of_our_own_while_confirming_holds_no_mail_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again ever more rarely, for two days at most, and each mail goes out as if nothing were."""
+    world = Sending(confirms=True)
+    tried: list[str] = []
+
+    def broken(_: object, since: str) -> None:
+        tried.append(since)
+        raise KeyError("ours")
+
+    monkeypatch.setattr(world.exchange, "sent_copies", broken)
+    world.accept()
+    world.run(120)
+    entry_id = world.accept()
+    world.run(15)
+    assert Status.ACCEPTED == world.entry(entry_id).status
+    world.run(3 * 86400)
+
+    assert 100 < len(tried) < 300
+    world.run(86400)
+    assert [] == world.due_rows()
 
 
 def test_what_graph_refuses_is_asked_again_later() -> None:

@@ -35,6 +35,16 @@ export function useKey(value) {
   else sessionStorage.removeItem(KEY);
 }
 
+let role = 'admin';
+
+/** Whether the caller may do more than read; the API refuses what a viewer may not do, so that it need not be offered. */
+export const mayWrite = () => role !== 'viewer';
+
+/** Take *given* as the caller's role, `admin` or `viewer`. */
+export function actAs(given) {
+  role = given;
+}
+
 /** Return the path of the API with *query* (empty members are left out). */
 export function address(path, query = {}) {
   const given = Object.entries(query).filter(([, value]) => value !== '' && value !== null && value !== undefined);

@@ -1,5 +1,6 @@
 // A form from a description: labels, hints, faults of the API beside the fields that they name.
 
+import { mayWrite } from './api.js';
 import { fill, h, uid } from './dom.js';
 import { announce, busy, problemBox } from './widgets.js';
 
@@ -11,11 +12,14 @@ import { announce, busy, problemBox } from './widgets.js';
  * `show(values)` tells whether a field is there; those that are not, and empty ones that are not required, are no values.
  * `className` `search` sets the fields beside one another.
  * `pointer` is the JSON pointer of the field in the body that `submit(values, form)` sends, `/<name>` unless given.
+ * *reads* tells that submitting changes nothing. Other forms say to a viewer that they are not theirs; with *shown* their
+ * fields stand there, to be read.
  */
-export function form({ label, fields, action, submit, extra = [], className = null }) {
+export function form({ label, fields, action, submit, extra = [], className = null, reads = false, shown = false }) {
   const made = fields.map(field);
   const trouble = h('div');
   const send = h('button', { type: 'submit' }, action);
+  const open = reads || mayWrite();
   const values = () => Object.fromEntries(made.filter((it) => !it.root.hidden)
     .map((it) => [it.spec.name, it.read()]).filter(([, value]) => value !== undefined));
   const arrange = () => {
@@ -28,14 +32,17 @@ export function form({ label, fields, action, submit, extra = [], className = nu
   const root = h('form', { class: className, 'aria-label': label, novalidate: true, onchange: arrange, onsubmit: (event) => {
     event.preventDefault();
     busy(send, () => attempt(made, trouble, () => submit(values(), root)));
-  } }, made.map((it) => it.root), trouble, h('div', { class: 'actions' }, send, extra));
+  } }, open || shown ? made.map((it) => it.root) : null, trouble, open ? h('div', { class: 'actions' }, send, extra) : NOT_YOURS());
   root.values = values;
   root.arrange = arrange;
   root.check = () => lacking(made, trouble);
   root.fault = (error) => told(error, made, trouble);
   arrange();
+  if (!open) made.forEach((it) => it.lock());
   return root;
 }
+
+const NOT_YOURS = () => h('p', { class: 'calm' }, 'This takes the role Mailgrant.Admin.');
 
 function lacking(made, trouble) {
   clear(made, trouble);
@@ -90,6 +97,9 @@ function field(spec) {
     takes: (named) => named === pointer || (named || '').startsWith(`${pointer}/`),
     focus: () => focusable.focus(),
     enable: (on) => root.querySelectorAll('input, select, textarea').forEach((each) => { each.disabled = !on; }),
+    lock: () => root.querySelectorAll('input, select, textarea').forEach((each) => {
+      each[each.matches('input, textarea') ? 'readOnly' : 'disabled'] = true;
+    }),
     fault(text) {
       fill(bad, text);
       bad.hidden = !text;

@@ -1,6 +1,6 @@
 // Start of the console: takes a key out of the address, asks for one where there is none, shows the first view.
 
-import { easyAuth, get, key, useKey } from './api.js';
+import { actAs, easyAuth, get, key, useKey } from './api.js';
 import { fill, h } from './dom.js';
 import { here, show } from './router.js';
 import { codeBlock, form } from './widgets.js';
@@ -58,7 +58,14 @@ function signIn(root, error) {
   root.querySelector('input').focus();
 }
 
-function ready() {
+async function ready() {
+  if (easyAuth) {
+    try {
+      actAs((await get('system')).role);
+    } catch {
+      // The view that is shown now meets the same refusal, and says it.
+    }
+  }
   document.body.classList.add('ready');
   signOut.hidden = easyAuth;
   show(refuse);

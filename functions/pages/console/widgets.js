@@ -1,6 +1,6 @@
 // What views are made of: badges, times, facts, tables, lists by cursor, dialogs, copying, and what went wrong.
 
-import { get } from './api.js';
+import { get, mayWrite } from './api.js';
 import { fill, h, uid } from './dom.js';
 
 export { form } from './forms.js';
@@ -55,8 +55,9 @@ export const actions = (...children) => h('div', { class: 'actions' }, ...childr
 /** A sentence that stands out: *mood* is good, warn, bad or calm. */
 export const note = (mood, ...children) => h('div', { class: `note ${mood}` }, ...children);
 
-/** A link within the console. */
-export const link = (path, text, className = null) => h('a', { href: `#/${path}`, class: className }, text);
+/** A link within the console; one to what makes something new is not there for viewers. */
+export const link = (path, text, className = null) =>
+  (mayWrite() || !/\/new(\?|$)/.test(path)) && h('a', { href: `#/${path}`, class: className }, text);
 
 /** A fault of a record as answers show it, as a sentence with what support asks for; null for none. */
 export function fault(given) {
@@ -150,8 +151,9 @@ export async function busy(button, work) {
   }
 }
 
-/** A button that runs *work*; see `busy`. */
+/** A button that runs *work*; see `busy`. It does more than read, so that viewers get none. */
 export function button(label, work, className = null) {
+  if (!mayWrite()) return null;
   const made = h('button', { type: 'button', class: className, onclick: () => busy(made, work) }, label);
   return made;
 }

@@ -20,6 +20,7 @@ export async function render(root, { id }) {
   const shown = known.slice(0, MOST_CONNECTIONS);
   const first = Math.floor(Date.now() / HOUR) * HOUR - (HOURS - 1) * HOUR;
   const told = await inTurn(shown, (it) => dayOf(it, new Date(first).toISOString()));
+  const cut = told.filter((each) => each.cut).length;
   const runs = told.flatMap((each) => each.runs);
   const waits = told.flatMap((each) => each.waits);
   const by = (items, at, ...counts) => Array.from({ length: HOURS }, (_, index) => {
@@ -30,6 +31,7 @@ export async function render(root, { id }) {
   add(root, id && h('h1', {}, known[0].name), id && tabs(known[0], 'activity'),
     h('p', {}, 'The last day, by the hour of this browser’s clock.'),
     known.length > shown.length && note('calm', h('p', {}, `Only the newest ${shown.length} of ${known.length} connections are counted here; each has an activity page of its own.`)),
+    cut > 0 && note('calm', h('p', {}, `Of ${cut === 1 && id ? 'this connection' : `${cut} of the connections`} only the newest ${MOST_LINES} runs and the newest ${MOST_MAILS} mails are counted, so that the earlier hours show too little.`)),
     chart('Mail', by(runs, (run) => run.at, total('taken'), total('accepted')), [['fetched', 'first'], ['sent', 'second']]),
     chart('Runs that failed', by(runs, (run) => run.at, (lines) => lines.filter((line) => line.outcome === 'failed').length), [['failed', 'bad']]),
     chart('How long mail took', by(waits, (wait) => wait.at, (mine) => median(mine.map((each) => each.seconds))), [['half took less than', 'first']], span),
@@ -52,7 +54,7 @@ async function dayOf(it, since) {
     ? wait(mail.received_at, mail.delivered_at)
     : wait(mail.send_at || mail.created_at, took(mail))));
   // Old mail that a new connection took waited for the connection, not for us.
-  return { runs, waits: waits.filter((each) => each && each.began >= since) };
+  return { runs, cut: runs.length >= MOST_LINES || mails.length >= MOST_MAILS, waits: waits.filter((each) => each && each.began >= since) };
 }
 
 const took = (mail) => (TAKEN.includes(mail.status) ? mail.finished_at : null);

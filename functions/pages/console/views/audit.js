@@ -16,7 +16,7 @@ export async function render(root) {
   ], { empty: 'Nothing was done in this time.' });
   await list.reload();
   add(root, h('p', {}, 'Who is told by the first digits of a hash of the key, or by the id of the account.'), form({
-    label: 'Time', className: 'search', action: 'Show',
+    label: 'Time', className: 'search', action: 'Show', reads: true,
     fields: [{ name: 'since', label: 'Since', type: 'moment' }, { name: 'until', label: 'Until', type: 'moment' }],
     submit: (values) => list.reload(values),
   }), list.root);

@@ -1,6 +1,6 @@
 // One received mail: what became of it, and a look at it that can do no harm.
 
-import { del, get, post, seg } from '../api.js';
+import { del, get, mayWrite, post, seg } from '../api.js';
 import { add, fill, h } from '../dom.js';
 import { go, show } from '../router.js';
 import { actions, announce, badge, button, confirm, facts, fault, link, note, section, table, time } from '../widgets.js';
@@ -14,6 +14,10 @@ const MOST_SHOWN = 2000;
 
 export async function render(root, { id }) {
   const path = `received/${seg(id)}`;
+  if (!mayWrite()) {
+    add(root, note('calm', h('p', {}, 'Opening mail takes the role Mailgrant.Admin. This is what became of it:')), attempted((await get(`${path}/attempts`)).data));
+    return;
+  }
   const [it, attempts] = await Promise.all([get(path), get(`${path}/attempts`)]);
   add(root,
     h('h1', {}, it.subject || '(no subject)'),
@@ -33,12 +37,14 @@ export async function render(root, { id }) {
     it.raw_url && section('Message', opening(path, it)),
     it.attachments.length > 0 && section('Attachments', attached(path, it)),
     it.message && section('Header', header(it.message)),
-    section('Attempts', table('Attempts', [
-      ['When', (each) => time(each.at)], ['What', (each) => each.kind], ['Outcome', (each) => badge(each.outcome)],
-      ['Answer', (each) => each.status || ''], ['Why', (each) => (each.code || each.detail ? [h('code', {}, each.code), ' ', each.detail] : '')],
-      ['Took', (each) => `${each.milliseconds} ms`],
-    ], attempts.data, 'Nothing was tried yet.')));
+    attempted(attempts.data));
 }
+
+const attempted = (attempts) => section('Attempts', table('Attempts', [
+  ['When', (each) => time(each.at)], ['What', (each) => each.kind], ['Outcome', (each) => badge(each.outcome)],
+  ['Answer', (each) => each.status || ''], ['Why', (each) => (each.code || each.detail ? [h('code', {}, each.code), ' ', each.detail] : '')],
+  ['Took', (each) => `${each.milliseconds} ms`],
+], attempts, 'Nothing was tried yet.'));
 
 async function again(path, said) {
   await post(path);

@@ -29,7 +29,7 @@ export async function render(root, { id, query }) {
   const place = h('div', {}, list.root);
   await list.reload();
   add(root, h('h1', {}, it.name), tabs(it, 'outbox'), form({
-    label: 'Search', className: 'search', action: 'Search',
+    label: 'Search', className: 'search', action: 'Search', reads: true,
     fields: [
       { name: 'status', label: 'Status', type: 'select', value: query.status || '',
         options: [['', 'any'], ...STATUSES.map((each) => [each, each.replaceAll('_', ' ')])] },

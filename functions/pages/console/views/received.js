@@ -20,7 +20,7 @@ export async function render(root, { id, query }) {
   ], { query: { status: query.status }, empty: 'No mail like this.' });
   await list.reload();
   add(root, h('h1', {}, it.name), tabs(it, 'received'), form({
-    label: 'Search', className: 'search', action: 'Search',
+    label: 'Search', className: 'search', action: 'Search', reads: true,
     fields: [
       { name: 'status', label: 'Status', type: 'select', value: query.status || '', options: [['', 'any'], ...STATUSES.map((each) => [each, each])] },
       { name: 'from', label: 'The sender’s address begins with' },

@@ -1,6 +1,6 @@
 // One template with a preview that follows what is typed.
 
-import { del, get, post, request, seg } from '../api.js';
+import { del, get, mayWrite, post, request, seg } from '../api.js';
 import { add, fill, h } from '../dom.js';
 import { go, show } from '../router.js';
 import { actions, announce, button, codeBlock, confirm, facts, form, link, note, problemBox, section, time } from '../widgets.js';
@@ -17,7 +17,7 @@ export async function render(root, { id, name }) {
   const it = await stored(path);
   const outcome = h('div', { 'aria-live': 'polite' });
   const edited = form({
-    label: 'Template', action: it ? 'Change' : 'Create',
+    label: 'Template', action: it ? 'Change' : 'Create', shown: true,
     fields: [
       ...PARTS.map(([part, label, rows]) => ({ name: part, label, type: rows > 1 ? 'textarea' : 'text', rows, value: it?.[part], keepEmpty: true,
         hint: part === 'to' ? 'Addresses separated by commas, or {{ payload.… }} where the connection limits its recipients.' : null })),
@@ -32,10 +32,10 @@ export async function render(root, { id, name }) {
   });
   const preview = following(edited, path, outcome);
   edited.addEventListener('input', preview.soon);
-  await preview.now();
+  if (mayWrite()) await preview.now();
   add(root, h('h1', {}, name), it && facts([['Version', String(it.version)], ['Changed', time(it.updated_at)]]),
     h('p', {}, 'Parts are Jinja templates; what was posted is ', h('code', {}, 'payload'), '.'),
-    edited, section('Preview', outcome), it && actions(button('Delete', async () => {
+    edited, mayWrite() && section('Preview', outcome), it && actions(button('Delete', async () => {
       if (!await confirm('Delete this template?', 'Hooks that use it must be revoked first.', 'Delete')) return;
       await del(path);
       announce('Deleted');
