@@ -7,17 +7,26 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from shared.audit import Audit
 from shared.codes import Code
 from shared.connection_rows import find
 from shared.connections import Connection, connection_key
-from shared.errors import Conflict, FieldFault, InvalidRequest, NotFound, Refused, RowChanged, RowExists, RowMissing
+from shared.errors import (
+    Conflict,
+    FieldFault,
+    InvalidRequest,
+    NotFound,
+    Refused,
+    RowChanged,
+    RowExists,
+    RowMissing,
+    TemplateRefused,
+)
 from shared.hooks.payloads import payload_of
 from shared.hooks.rows import Hook, hook_key, hooks_of
-from shared.hooks.templates import MailTemplates, Stored, faults_of, refuse, render
+from shared.hooks.templates import MailTemplates, Stored, checked, compiled_once, faults_of, refuse, render
 from shared.identifiers import (
     BOX_LENGTH,
     Token,
@@ -34,7 +43,6 @@ from shared.ports import ANY, Clock, Delete, Insert, Tables, Update, Vault
 from shared.rates import Rates
 from shared.rows import decode, encode
 from shared.signing import Signing
-from shared.templating import Source, TemplateRefused, checked
 from shared.times import to_text
 
 KIND = "hook"
@@ -174,7 +182,7 @@ class Hooks:
         template = self._template(hook.connection_id, hook.template)
         variables = {"payload": payload_of(call.body, call.content_type), "received_at": to_text(self.clock())}
         refuse(faults_of(connection, template.name, template.parts))  # the allow-list may have gone since
-        mail = render(_compiled(tuple(sorted(template.parts.items()))), variables)
+        mail = render(compiled_once(tuple(sorted(template.parts.items()))), variables)
         return Rendered(hook, connection, mail, _key(hook, variables))
 
     def preview(self, connection_id: str, name: str, parts: Mapping[str, str] | None, payload: Any) -> dict[str, Any]:
@@ -183,7 +191,7 @@ class Hooks:
         wanted = parts if parts is not None else self.templates.get(connection_id, name).parts
         refuse([fault for fault in faults_of(connection, name, wanted) if fault.code != "needs_allow_list"])
         variables = {"payload": payload, "received_at": to_text(self.clock())}
-        return render(_compiled(tuple(sorted(wanted.items()))), variables)
+        return render(compiled_once(tuple(sorted(wanted.items()))), variables)
 
     def _template(self, connection_id: str, name: str) -> Stored:
         try:
@@ -229,11 +237,6 @@ class Hooks:
     def _forget_secret(self, hook: Hook) -> None:
         if hook.secret_version:
             self.vault.delete(hook_secret_name(hook.id))
-
-
-@lru_cache(maxsize=256)
-def _compiled(parts: tuple[tuple[str, str], ...]) -> dict[str, Source]:
-    return {part: checked(source, html=part == "html") for part, source in parts if source}
 
 
 def _faults(asked: NewHook) -> list[FieldFault]:

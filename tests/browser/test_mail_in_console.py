@@ -249,15 +249,14 @@ def test_a_viewer_is_offered_nothing_that_would_be_refused(story: Story, consent
     page.route("**/api/system", _as_a_viewer)
     page.reload()
     person.arrived("Overview")
-    allowed = {"Menu", "Copy", "Copy redirect URI", "Search", "Show", "Show more"}
+    allowed = {"Menu", "Copy", "Copy redirect URI", "Search", "Show", "Show more", "Authorize"}
     credential, grant = consented.credential["id"], consented.grant["id"]
     lists = ("connections", "credentials", "guide", "audit", f"credentials/{credential}", f"grants/{grant}")
     own = [f"{place}{end}" for end in ("", "/outbox", "/templates", "/templates/order", "/hooks", "/tokens")]
     for path in (*lists, *own, "connections/new", "credentials/new", f"outbox/{message}"):
         person.go(path)
         shown = page.locator("button:visible, a.button:visible").all_inner_texts()
-        assert set() == {text.strip() for text in shown} - allowed - {"Authorize", "See the grants"}, path
-        assert [] == visit.faults(), path
+        assert set() == {text.strip() for text in shown} - allowed, path
 
     person.go(f"{place}/templates/order")
     expect(page.get_by_label("Text")).to_have_value("Hello")

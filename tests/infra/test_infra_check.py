@@ -55,7 +55,12 @@ SEEDED = {
     "object for an array": (NETWORK, "groupIds: [door.group]", "groupIds: {}", "groupIds must be an array"),
     "unknown value": (STORAGE, "'TLS1_2'", "'TLS1_4'", "minimumTlsVersion is 'TLS1_4'"),
     "unknown value in a choice": (STORAGE, "'Allow' : 'Deny'", "'Allow' : 'Refuse'", "defaultAction is 'Refuse'"),
-    "unknown variant": (SIGN_IN, "name: 'authsettingsV2'", "name: 'authsettingsV3'", "name 'authsettingsV3' is none of"),
+    "unknown variant": (
+        SIGN_IN,
+        "name: 'authsettingsV2'",
+        "name: 'authsettingsV3'",
+        "name 'authsettingsV3' is none of",
+    ),
     "given twice": (APP, "httpsOnly: true", "httpsOnly: true\n    httpsOnly: true", "httpsOnly is given twice"),
     "old API version": (STORAGE, "storageAccounts@2025-01-01", "storageAccounts@2019-06-01", "schema has 2025-01-01"),
     "unknown resource type": (STORAGE, "/tables@2025", "/tabels@2025", "no schema in infra/schema"),

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import nodes
 
-from shared.templating import LOOP_STEPS, OUTPUT_CHARACTERS, SOURCE_BYTES, TemplateRefused, checked
+from shared.errors import TemplateRefused
+from shared.templating import LOOP_STEPS, OUTPUT_CHARACTERS, SOURCE_BYTES, checked
 from shared.templating_filters import FILTERS
 
 ORDER = {
