@@ -124,7 +124,8 @@ class Upgrading:
         body = json.dumps({"kind": KIND, "id": ids[0], "seq": 0, "due": "", PROPERTY: {}})
         with QueueServiceClient.from_connection_string(self._storage) as queues:
             for name in _QUEUES:
-                queues.get_queue_client(name).send_message(base64.b64encode(body.encode()).decode())
+                with queues.get_queue_client(name) as queue:
+                    queue.send_message(base64.b64encode(body.encode()).decode())
 
     def _standing(self) -> Iterator[tuple[str, str, str]]:
         with TableServiceClient.from_connection_string(self._storage) as tables:

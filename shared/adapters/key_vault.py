@@ -89,8 +89,8 @@ def _refusal(status: int, code: str) -> str:
     match status:
         case 401 | 403:
             return (
-                "Key Vault refused the app's identity. Give it the role of infra/ on the vault again (`azd provision`), "
-                "or Key Vault Secrets Officer, and see that the vault's firewall lets the app in."
+                "Key Vault refused the app's identity. Give it the role of infra/ on the vault (`azd provision`) or "
+                "Key Vault Secrets Officer, and see that the vault's firewall lets the app in."
             )
         case 404:
             return "Key Vault has no such secret or version: recover it there, or enter it again."

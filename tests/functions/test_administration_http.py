@@ -351,17 +351,6 @@ def test_every_route_needs_an_administrator(caller: Caller) -> None:
     assert not [name for name in caller.functions if name.startswith(("admin", "runtime"))]
 
 
-class Message:
-    """A queue message as the host hands it over."""
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-
-    def get_body(self) -> bytes:
-        """Return the body."""
-        return self.body
-
-
 def test_the_queue_checks_what_it_is_told(admin: Administration) -> None:
     """A wake-up that the use case put is read again, and one that is none goes to poison."""
     app = func.FunctionApp()
@@ -370,11 +359,11 @@ def test_the_queue_checks_what_it_is_told(admin: Administration) -> None:
     trip, query = admin.trip(admin.credential())
     admin.answer({"admin_consent": "True", "tenant": CONTOSO, "state": query["state"]}, {trip.cookie_name: trip.cookie})
     for body in admin.wakeups.take("consent-check"):
-        check(Message(json.dumps(body).encode()))
+        check(func.QueueMessage(body=json.dumps(body).encode()))
 
     assert "active" == admin.grants.all()[0].status.value
     with pytest.raises(ValueError, match="not a wake-up"):
-        check(Message(b"{}"))
+        check(func.QueueMessage(body=b"{}"))
 
 
 def test_a_credential_shows_when_it_ends(admin: Administration, caller: Caller) -> None:

@@ -162,9 +162,7 @@ class Administration:
             self.drafts,  # type: ignore[arg-type]
         )
         self.connection_tokens = ConnectionTokens(self.tables, self.audit, self.clock)
-        self.keep = Keep(
-            self.tables, self.blobs, Erasing(self.tables, self.blobs), self.wakeups, self.clock.monotonic
-        )
+        self.keep = Keep(self.tables, self.blobs, Erasing(self.tables, self.blobs), self.wakeups, self.clock.monotonic)
         self.tick = Tick(self.tables, self.wakeups, self.clock)
 
     def other_process(self) -> Tokens:

@@ -138,7 +138,8 @@ def test_a_new_destination_gets_the_backlog_at_once(admin: Administration, grant
         admin.tables.connections.commit(connection.shard, [Upsert(later.key, later.values)])
     admin.changes.change(connection.id, {"destination": WEBHOOK})
     row, sent = delivery_of(admin, connection), admin.wakeups.sent[-1]
-    assert row == Delivery(connection.id, seq=5, next_at=to_text(admin.clock()), due=row.due, backlog=True)
+    now = to_text(admin.clock())
+    assert row == Delivery(connection.id, seq=5, next_at=now, due=row.due, backlog=True, revived_at=now)
     assert dues(admin, DELIVER) == [row.due]
     assert (sent.queue, sent.body["id"], sent.body["due"]) == ("mail-deliver", connection.id, row.due)
 
