@@ -136,7 +136,6 @@ class CreateConnection(Options):
             continue_from=self.start.continue_from if isinstance(self.start, ContinueFrom) else "",
         )
 
-
     def _destination(self) -> Destination | None:
         given = self.destination if self.direction is Direction.INCOMING else self.status_webhook
         return given.asked() if given else None

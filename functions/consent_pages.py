@@ -93,6 +93,8 @@ def result_page(outcome: Outcome, settings: Settings) -> func.HttpResponse:
         ("Microsoft's error", state.error),
         ("Microsoft's code", state.microsoft_code),
         ("Trace ID", state.trace_id),
+        ("Answered", _moment(state.used_at)),
+        ("Attempt", state.id),
     ]
     values = {
         "granted": (),

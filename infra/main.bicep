@@ -147,6 +147,8 @@ param thisMonth string = utcNow('yyyy-MM-01')
 var token = uniqueString(subscription().id, environmentName, location)
 var tags = { 'azd-env-name': environmentName, application: 'mailgrant' }
 var firstMonth = empty(budgetStart) ? thisMonth : budgetStart
+// By this name the platform signs in to Entra with a token of the identity, where there would be a client secret.
+var federatedSetting = 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
 var tenantOfAdmins = adminAuth == 'key' ? '' : empty(adminTenant) ? tenant().tenantId : adminTenant
 
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
@@ -253,6 +255,7 @@ module app 'modules/app.bicep' = {
     publicBaseUrl: publicBaseUrl
     adminAuth: adminAuth
     adminTenant: tenantOfAdmins
+    federatedSetting: federatedSetting
     tickSchedule: tickSchedule
     deliveryAllow: deliveryAllow
     deliveryProxy: deliveryProxy
@@ -263,14 +266,16 @@ module app 'modules/app.bicep' = {
   }
 }
 
+// None of its parameters is an output of the app, so Azure can refuse a missing one before it begins.
 module signIn 'modules/sign_in.bicep' = if (adminAuth == 'easyauth') {
   name: 'sign-in'
   scope: group
+  dependsOn: [app]
   params: {
     appName: 'func-${token}'
     adminTenant: tenantOfAdmins
     adminClientId: adminClientId
-    federatedSetting: app.outputs.federatedSetting
+    federatedSetting: federatedSetting
   }
 }
 

@@ -23,12 +23,15 @@ BY_IDENTITY = {
     for name in ("AzureWebJobsStorage", "MAIL_STORAGE")
 }
 # What the host, the worker and Azure's libraries read. Without the one of instrumentations, addresses of requests,
-# with mailboxes in them, would go into telemetry on the day on which somebody adds the distribution below.
+# with mailboxes in them, would go into telemetry on the day on which somebody adds the distribution below. Without
+# those of the sampler, lines of the log are lost beyond five runs a second.
 ALWAYS = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AZURE_CLIENT_ID",
     "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
     "PYTHON_THREADPOOL_THREAD_COUNT",
 }
 # The worker's own export. Where these are set and the package is not there, each start logs two exceptions.

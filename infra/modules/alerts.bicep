@@ -34,14 +34,14 @@ var alerts = [
     name: 'tick'
     severity: 1
     description: 'The timer has not run for 15 minutes. POST /api/tick does its work meanwhile; restart the app.'
-    query: 'AppRequests | where Name == "tick" | summarize runs = count() | where runs == 0'
+    query: 'union isfuzzy=true (AppTraces | where Message startswith "tick.done"), (AppRequests | where Name == "tick") | summarize runs = count() | where runs == 0'
     threshold: 0
   }
   {
     name: 'failures'
     severity: 2
     description: 'Functions fail, or the app answers with server errors.'
-    query: 'AppRequests | where toint(ResultCode) >= 500 or (Success == false and toint(ResultCode) < 400)'
+    query: 'AppRequests | where toint(ResultCode) >= 500 or (Success == false and coalesce(toint(ResultCode), 0) !between (400 .. 499))'
     threshold: failures
   }
 ]

@@ -70,6 +70,9 @@ param adminAuth string
 @description('With easyauth: the tenant whose people administer.')
 param adminTenant string
 
+@description('With easyauth: name of the setting that holds the identity\'s client id, in place of a client secret.')
+param federatedSetting string
+
 @description('NCRONTAB of the tick.')
 param tickSchedule string
 
@@ -94,8 +97,6 @@ param hasAlertWebhookSecret bool
 param turnKey string
 
 var byEasyAuth = adminAuth == 'easyauth'
-// By this name the platform signs in to Entra with a token of the identity, where there would be a client secret.
-var federatedSetting = 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
 
 var settings = {
   AzureWebJobsStorage__accountName: storageName
@@ -108,6 +109,10 @@ var settings = {
   PYTHON_THREADPOOL_THREAD_COUNT: '32'
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+  // Everything is sent: by default the exporter keeps five traces a second, and drops the others' log lines with them,
+  // which would falsify measures and make alerts deaf.
+  OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
+  OTEL_TRACES_SAMPLER_ARG: '1.0'
   // No package that it concerns is deployed; were one, its spans would hold the addresses of requests.
   OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk,httpx,requests,urllib,urllib3'
   KEY_VAULT_URL: vaultUri
@@ -205,5 +210,4 @@ resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2
 }
 
 output name string = app.name
-output federatedSetting string = federatedSetting
 output url string = empty(publicBaseUrl) ? 'https://${app.properties.defaultHostName}' : publicBaseUrl

@@ -1,4 +1,4 @@
-// Easy Auth, without a secret. A module of its own, so that Azure refuses it before anything is made if a value is missing.
+// Easy Auth, without a secret; a module of its own, so that Azure refuses it before anything is made if an id is missing.
 
 @description('Name of the app.')
 @minLength(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 from collections import defaultdict
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
+from localcloud.administrator import wait_until
 from localcloud.environment import WORK_QUEUES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 OVERDUE = timedelta(minutes=2)
+QUIET_SECONDS = 60.0
 _WORK = {"wd": "delivery", "wa": "after_fetch", "wf": "fetching again", "we": "an event"}
 
 
@@ -41,6 +44,18 @@ class Records:
         oldest = datetime.now(UTC) - OVERDUE
         found += [f"{kind} due row overdue" for (kind, _), moments in due.items() if moments and min(moments) < oldest]
         return [*found, *self._work(due), *self._buried()]
+
+    def stays_stuck(self) -> list[str]:
+        """Return what is stuck and stays so; whoever looks for copies of sent mail holds a turn for a moment."""
+        found: list[str] = []
+
+        def quiet() -> bool:
+            found[:] = self.stuck()
+            return not found
+
+        with contextlib.suppress(TimeoutError):
+            wait_until("no turn is held", quiet, QUIET_SECONDS, pause=0.2)
+        return found
 
     def unfinished_receipts(self) -> list[str]:
         """Return the statuses of receipts that are not delivered, or whose mailbox refused what was to follow."""

@@ -147,7 +147,8 @@ class Sending:
         return not unanswered and not any(self.outbox.open(mailbox.connection_id) for mailbox in self._all())
 
     def figures(self) -> dict[str, Any]:
-        """Return what the recipients and the entries say."""
+        """Return what the recipients and the entries say; nothing can be posted afterwards."""
+        self._http.close()
         unknowable = {mailbox.connection_id for mailbox in self._all() if mailbox.pool in UNKNOWABLE}
         entries = self.outbox.entries()
         copies = Counter(
@@ -158,7 +159,7 @@ class Sending:
         unanswered = [order.number for order in self.orders if order.entry not in known]
         verdict.lost += len(unanswered)
         self._check_cancelled(verdict, known)
-        stuck = Records(self.story.stack.storage).stuck()
+        stuck = Records(self.story.stack.storage).stays_stuck()
         states = verdict.states
         return {
             "messages": len(entries),

@@ -8,7 +8,6 @@ in every place that the product reads in ranges, a due row, and wake-ups of an u
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from localcloud.administrator import wait_until
 from localcloud.faults.scenarios import FETCH, Scenario
 from localcloud.newer import KIND, PROPERTY
 from shared.connections import box_key
@@ -32,7 +30,6 @@ _CHOSEN = ("nothing else", "host clock two minutes fast", "host clock two minute
 UPGRADE: tuple[Scenario, ...] = tuple(item for item in FETCH if item.name in _CHOSEN)
 # Long past, and off the whole minute: the tick sees it at once, and it is nobody's bucket.
 _PAST = "20260101T000001501Z"
-QUIET_SECONDS = 60.0
 _QUEUES = ("mail-fetch", "mail-deliver", "mail-send", "consent-check")
 
 
@@ -80,7 +77,7 @@ class Upgrading:
 
     def figures(self) -> dict[str, Any]:
         """Return both figures as one, and how many rows of the newer version the present one removed."""
-        stuck = self._stuck()
+        stuck = self.intake.records().stays_stuck()
         first, second = self.intake.figures(), self.sending.figures()
         summed = ("messages", "lost", "duplicates", "repeats")
         wrong = first["wrong_state"] + second["wrong_state"] + self.gone
@@ -93,18 +90,6 @@ class Upgrading:
             **{name: second[name] for name in ("accepted", "outcome_unknown", "cancelled", "failed")},
             "details": [*stuck, *gone, *(first["details"] + second["details"] if wrong else [])][:10],
         }
-
-    def _stuck(self) -> list[str]:
-        """Return what stays stuck; whoever looks for copies of sent mail holds a turn for a moment, now and then."""
-        found: list[str] = []
-
-        def quiet() -> bool:
-            found[:] = self.intake.records().stuck()
-            return not found
-
-        with contextlib.suppress(TimeoutError):
-            wait_until("no turn is held", quiet, QUIET_SECONDS, pause=0.2)
-        return found
 
     @property
     def _storage(self) -> str:

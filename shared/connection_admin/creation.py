@@ -1,6 +1,6 @@
 """How a connection comes to be: mailbox and folder resolved, its place in the grant noted, its rows made at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -89,8 +89,7 @@ class ConnectionCreation:
 
         Raises as `create` does.
         """
-        refuse_if([*not_previewed(asked)])
-        connection, now = self._examined(asked, fields)
+        connection, now = self._examined(asked, fields, not_previewed(asked))
         since = first_run(connection, now).since
         if connection.start == START_NOW:
             return Preview(MailCount(0, exact=True), since)
@@ -101,9 +100,11 @@ class ConnectionCreation:
         """Refuse what `create` would refuse at this moment, and make nothing. Raises as `create` does."""
         self._examined(asked, fields)
 
-    def _examined(self, asked: NewConnection, fields: Mapping[str, Any]) -> tuple[Connection, datetime]:
-        """Return the connection as it would be, and storage's time."""
-        refuse_if(faults_of(asked, fields, self.webhooks))
+    def _examined(
+        self, asked: NewConnection, fields: Mapping[str, Any], more: Iterable[FieldFault] = ()
+    ) -> tuple[Connection, datetime]:
+        """Return the connection as it would be, and storage's time; *more* are faults that stand beside its own."""
+        refuse_if([*more, *faults_of(asked, fields, self.webhooks)])
         connection = self._resolved(asked)
         box, shard = connection.box, connection.shard
         read = self.tables.connections.read(shard, f"b|{box}|", f"b|{box}~")

@@ -38,6 +38,8 @@ def test_the_app_is_deployed_and_nothing_else() -> None:
         "README.md",
         ".venv/bin/python",
         ".git/config",
+        ".azure/mailgrant/.env",
+        ".env",
         "dist/mailgrant.zip",
     ],
 )

@@ -249,7 +249,7 @@ def test_a_viewer_is_offered_nothing_that_would_be_refused(story: Story, consent
     page.route("**/api/system", _as_a_viewer)
     page.reload()
     person.arrived("Overview")
-    allowed = {"Menu", "Copy", "Copy redirect URI", "Search", "Show", "Show more", "Authorize"}
+    allowed = {"Menu", "Sign out", "Copy", "Copy redirect URI", "Search", "Show", "Show more", "Authorize"}
     credential, grant = consented.credential["id"], consented.grant["id"]
     lists = ("connections", "credentials", "guide", "audit", f"credentials/{credential}", f"grants/{grant}")
     own = [f"{place}{end}" for end in ("", "/outbox", "/templates", "/templates/order", "/hooks", "/tokens")]

@@ -172,14 +172,20 @@ def test_a_tenant_that_grants_nothing_is_told_what_is_missing(admin: Administrat
         ("admin_consent=True", "incomplete"),
     ],
 )
-def test_a_refusal_is_a_page_that_says_what_to_do(caller: Caller, link: str, query: str, words: str) -> None:
-    """What happened, what to do, nothing changed."""
+def test_a_refusal_is_a_page_that_says_what_to_do(
+    admin: Administration, caller: Caller, link: str, query: str, words: str
+) -> None:
+    """What happened, what to do, nothing changed; and a number that the audit log knows, which is no secret."""
     state, browser = go(caller, link)
     back = caller.call("GET", f"consent/callback?{query}&state={state}", headers=browser)
     page = text_of(caller.call("GET", urlsplit(back.headers["Location"]).path, headers=HOST))
+    now = admin.clock().strftime("%Y%m")
+    known = [row.values.get("state_id") for row in admin.tables.audit.read(now, "0", "~", 99).rows]
 
     assert words in page
     assert "Nothing was changed" in page
+    assert page.partition(" Attempt ")[2].split()[0] in known
+    assert state not in page
 
 
 @pytest.mark.parametrize(

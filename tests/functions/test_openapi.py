@@ -120,6 +120,7 @@ def test_a_person_reads_the_page(caller: Caller, made: dict[str, Any]) -> None:
     assert {f"schema-{name}" for name in made["components"]["schemas"]} <= ids
     assert {link.removeprefix("#") for link in re.findall(r'href="(#[^"]+)"', html)} <= ids
     assert ["/api/reference/style.css"] == re.findall(r'(?:src|<link[^>]* href)="([^"]+)"', html)
+    assert "<td>The <code>next_cursor</code> of the page before." in html
     assert "<script" not in html
     assert "style=" not in html
     assert b"--ink" in caller.call("GET", "reference/style.css", headers={}).get_body()

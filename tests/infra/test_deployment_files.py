@@ -6,6 +6,7 @@ import re
 from infra.check import FOLDER
 from infra.project import ROLES
 from infra.syntax import BicepFile, literal, properties
+from shared.settings import SETTINGS
 
 ROOT = FOLDER.parent
 
@@ -59,3 +60,25 @@ def test_python_older_than_the_worker_needs_is_refused() -> None:
     assert len(versions) == 2
     assert versions[0] == versions[1]
     assert min(map(int, versions[0])) >= 13
+
+
+def test_the_deploy_section_names_what_there_is() -> None:
+    """Each name in capitals in the README's section is a choice, a setting, an output, or made by a command there."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Deploy\n")[2].partition("\n## ")[0]
+    told = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", section))
+    choices = re.findall(r"readEnvironmentVariable\('(\w+)'", (FOLDER / "main.bicepparam").read_text(encoding="utf-8"))
+    outputs = re.findall(r"^output (\w+) ", (FOLDER / "main.bicep").read_text(encoding="utf-8"), re.MULTILINE)
+    made = re.findall(r"^ +(\w+)=\$\(", section, re.MULTILINE)
+
+    assert len(told) > 12
+    assert set() == told - {*choices, *outputs, *made} - {setting.name for setting in SETTINGS}
+
+
+def test_easy_auth_without_a_registration_is_refused() -> None:
+    """The module that turns it on takes whole ids only, so Azure refuses the deployment before it makes anything."""
+    module = BicepFile.read(FOLDER / "modules" / "sign_in.bicep", FOLDER)
+    ids = re.findall(r"@minLength\(36\)\n@maxLength\(36\)\nparam (\w+) string", module.source)
+    main = (FOLDER / "main.bicep").read_text(encoding="utf-8")
+
+    assert ["adminTenant", "adminClientId"] == ids
+    assert "modules/sign_in.bicep' = if (adminAuth == 'easyauth')" in main

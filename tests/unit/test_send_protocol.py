@@ -342,7 +342,7 @@ MODES = st.builds(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(MODES, st.lists(FAULTS, max_size=5), st.lists(FAULTS, max_size=3), st.integers(1, 120), st.booleans())
 def test_never_two_copies_and_no_false_word(
     modes: Modes,

@@ -67,7 +67,7 @@ async function ready() {
     }
   }
   document.body.classList.add('ready');
-  signOut.hidden = easyAuth;
+  signOut.hidden = false;
   show(refuse);
 }
 
@@ -82,7 +82,8 @@ const nav = document.getElementById('nav');
 const main = document.getElementById('main');
 const signOut = h('button', { type: 'button', class: 'quiet', hidden: true, onclick: () => {
   useKey('');
-  refuse(main);
+  if (easyAuth) location.assign(`/.auth/logout?post_logout_redirect_uri=${encodeURIComponent(location.pathname)}`);
+  else refuse(main);
 } }, 'Sign out');
 menu.before(signOut);
 menu.addEventListener('click', () => {
