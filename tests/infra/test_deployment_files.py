@@ -68,7 +68,7 @@ def test_the_deploy_section_names_what_there_is() -> None:
     told = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", section))
     choices = re.findall(r"readEnvironmentVariable\('(\w+)'", (FOLDER / "main.bicepparam").read_text(encoding="utf-8"))
     outputs = re.findall(r"^output (\w+) ", (FOLDER / "main.bicep").read_text(encoding="utf-8"), re.MULTILINE)
-    made = re.findall(r"^ +(\w+)=\$\(", section, re.MULTILINE)
+    made = re.findall(r"^ +(\w+)=[$\"]", section, re.MULTILINE)
 
     assert len(told) > 12
     assert set() == told - {*choices, *outputs, *made} - {setting.name for setting in SETTINGS}

@@ -112,6 +112,13 @@ SEEDED = {
         "MAIL_STORAGE__clientId is missing",
     ),
     "setting misspelt": (APP, "  SWEEP_SECONDS:", "  SWEEP_SECOND:", "app setting SWEEP_SECOND is known to nobody"),
+    "export without its package": (
+        APP,
+        "  OTEL_TRACES_SAMPLER_ARG: '1.0'\n",
+        "  OTEL_TRACES_SAMPLER_ARG: '1.0'\n  PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'\n",
+        "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY is known to nobody",
+    ),
+    "thinned logs": (APP, "  OTEL_TRACES_SAMPLER_ARG: '1.0'\n", "", "OTEL_TRACES_SAMPLER_ARG is missing"),
     "other default": (APP, "SWEEP_SECONDS: '86400'", "SWEEP_SECONDS: '3600'", "the code's default is '86400'"),
     "other default of a parameter": (
         MAIN,

@@ -16,7 +16,7 @@ from shared.outbox.rows import GATE_KEY, Entry
 from shared.outbox.work import OPEN, Periods
 from shared.ports import GraphMailbox, Insert
 from shared.rows import encode
-from shared.schedule import SEND, Wakeup
+from shared.schedule import DUE_FIRST, SEND, Wakeup, due_upto
 from shared.send.accept import Accept, DueRows, Submission
 from shared.send.drain import Drain
 from shared.send.entries import Entries
@@ -168,9 +168,15 @@ class Sending:
         while self.clock.monotonic() < end and not until():
             self.work()
             self.clock.advance(step)
-            Tick(self.tables, self.wakeups, self.clock).run()
+            self._tick()
             step = min(step * 1.1, 600)
         self.work()
+
+    def _tick(self) -> None:
+        """Run the tick where something is due: elsewhere it would read 16 shards, and tests let days pass."""
+        keys = [key for _, key in self.tables.connections.everything() if key.startswith(DUE_FIRST)]
+        if keys and min(keys) < due_upto(self.clock()):
+            Tick(self.tables, self.wakeups, self.clock).run()
 
     def finish(self, entry_id: str) -> Entry:
         """Run until the entry is finished (four days at most) and return it."""
