@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import hypothesis
 import pytest
@@ -20,6 +21,7 @@ from shared.settings import SETTINGS
 TESTS = Path(__file__).parent
 WITHOUT_SOCKETS = ("unit", "functions", "architecture")
 NEED_HOST = ("browser", "journeys")  # the functions host runs on Microsoft's runtime library, which needs Python 3.13
+BROWSER = "tests/browser/"
 LOOPBACK = ["127.0.0.1", "::1"]
 
 # Whatever of the person's own shell would reach the product under test, beside its settings.
@@ -49,6 +51,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(message)
         if folder in NEED_HOST and sys.version_info < (3, 13):
             item.add_marker(pytest.mark.skip(reason="the functions host needs Python 3.13"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep each file in one process, and the browser's files in one: every process starts a product of its own."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - only a run in processes needs it
+
+    class ByStack(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return BROWSER if file.startswith(BROWSER) else file
+
+    return ByStack(config, log)
 
 
 @pytest.fixture(autouse=True)
