@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NEVER = "0 0 0 29 2 *"
-# What production has, where tests are brisk: the lease decides how often a turn is renewed.
-PRODUCTION = {"TURN_LEASE_SECONDS": "60", "LOCAL_HOST_QUEUE_LEASE_SECONDS": "30", "TICK_SCHEDULE": NEVER}
+# What production has, where tests are brisk: how often a turn is renewed, and how soon Sent Items are looked through.
+PRODUCTION = {
+    "TURN_LEASE_SECONDS": "60",
+    "CONFIRM_SECONDS": "60",
+    "LOCAL_HOST_QUEUE_LEASE_SECONDS": "30",
+    "TICK_SCHEDULE": NEVER,
+}
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
