@@ -77,7 +77,7 @@ class Passage:
             self.story.connect_incoming(organisation, address.partition("@")[0])
         self._watch()
         self.console.print("  Every original is downloaded through its link and compared with its mailbox")
-        wanted, served = self.story.mailbox_bytes(self.addresses), self.story.fetched_bytes()
+        wanted, served = self.story.mailbox_bytes(self.addresses), self.story.fetched_bytes(self.addresses)
         return {
             "mails": wanted.total(),
             "lost": (wanted - served).total(),

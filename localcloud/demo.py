@@ -177,7 +177,7 @@ class Demo:
 
     def _count_intake(self) -> tuple[int, int, int]:
         addresses = [organisation.address("box") for organisation in self.organisations]
-        in_mailboxes, served = self.story.mailbox_bytes(addresses), self.story.fetched_bytes()
+        in_mailboxes, served = self.story.mailbox_bytes(addresses), self.story.fetched_bytes(addresses)
         self.say("Every original downloaded again through its link and compared with the mailbox by hash")
         fetched = (in_mailboxes & served).total()
         return fetched, len(self.story.stack.receiver.events), (served - in_mailboxes).total()

@@ -38,13 +38,14 @@ class Receiver:
 
     Signing secrets are looked up by path, so that each connection has a path of its own. *status* is what it answers to
     a well-signed event; set it to make the receiver fail. *troubles* are what comes first, by path, a post each.
+    *refused* counts by path what was not well signed.
     """
 
     status: int = 204
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
     posts: Counter[str] = field(default_factory=Counter)
     bodies: dict[str, set[bytes]] = field(default_factory=dict)
-    refused: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
     secrets: dict[str, str] = field(default_factory=dict)
     troubles: dict[str, list[Trouble]] = field(default_factory=dict)
     troubled: int = 0
@@ -84,11 +85,13 @@ class Receiver:
     def judge(self, path: str, headers: dict[str, str], body: bytes, trouble: Trouble | None = None) -> Trouble:
         """Judge one post, keep its event if it is well signed, and return what to answer."""
         secret = self.secrets.get(path)
+        if secret is None:
+            return Trouble(503)  # the first event may come before whoever made the connection has told its secret
         try:
-            Webhook(secret or "").verify(body, headers)
+            Webhook(secret).verify(body, headers)
         except (WebhookVerificationError, ValueError, KeyError):
             with self._lock:
-                self.refused += 1
+                self.refused[path] += 1
             return Trouble(401)
         trouble = trouble or self._next_trouble(path)
         if not trouble.keeps and (trouble.reset or not 200 <= trouble.status < 300):

@@ -196,9 +196,13 @@ class Story:
         put.raise_for_status()
         return str(upload["upload_id"])
 
-    def fetched_bytes(self) -> Counter[str]:
-        """Download the original of every delivered mail; return how often each SHA-256 of its bytes was served."""
-        events = self.stack.receiver.of_type("mailgrant.message.received")
+    def fetched_bytes(self, addresses: Sequence[str]) -> Counter[str]:
+        """Download the originals of mail delivered for *addresses*; return how often each SHA-256 was served."""
+        events = [
+            event
+            for event in self.stack.receiver.of_type("mailgrant.message.received")
+            if event["data"]["mailbox"]["address"] in addresses
+        ]
         with httpx.Client(trust_env=False, timeout=30) as client, ThreadPoolExecutor(4) as pool:
 
             def digest(event: dict[str, Any]) -> str:

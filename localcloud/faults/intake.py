@@ -163,7 +163,7 @@ class Intake:
             "not marked or moved as asked": misplaced,
             "bodies changed between attempts": changed,
             "contents served that no mailbox holds": foreign,
-            "signatures refused": receiver.refused,
+            "signatures refused": receiver.refused.total(),
         }
         return {
             "messages": self.made,

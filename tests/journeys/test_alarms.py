@@ -25,7 +25,7 @@ def test_a_revoked_grant_alarms_the_operator(story: Story, consented: Organisati
     event = alarms.events[event_id]
     assert ("active", "app_not_consented") == (event["data"]["before"], event["data"]["code"])
     assert event["source"].endswith(f"/api/grants/{grant}")
-    assert (0, 1) == (alarms.refused, len(alarms.bodies[event_id]))
+    assert (0, 1) == (alarms.refused.total(), len(alarms.bodies[event_id]))
 
 
 def test_a_destination_hears_of_a_change_that_it_asked_for(story: Story, consented: Organisation) -> None:

@@ -204,7 +204,7 @@ def test_a_sender_that_dies_in_the_middle_is_not_judged(receiver: Receiver) -> N
         dying.shutdown(socket.SHUT_WR)
         answer = dying.recv(100)
 
-    assert (b"", 0) == (answer, receiver.refused)
+    assert (b"", 0) == (answer, receiver.refused.total())
 
 
 class Remembered(Records):
