@@ -153,6 +153,11 @@ class Faults:
             self._faults.append(fault)
         return fault.id
 
+    def remove(self, identifier: str) -> None:
+        """Forget one fault; no error where it has happened."""
+        with self._lock:
+            self._faults = [fault for fault in self._faults if fault.id != identifier]
+
     def clear(self) -> None:
         """Forget every fault."""
         with self._lock:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from localcloud.graph.drafts import new_attachment
 from localcloud.graph.message_input import read_attachment
-from localcloud.graph.rendering import attachment_json
+from localcloud.graph.rendering import attachment_json, nested_json
 from localcloud.graph.wire import GRAPH_ROOT, Reply, context
 from localcloud.mail.errors import MailError, bad_request, item_not_found
 
@@ -29,14 +29,28 @@ _PROPERTIES = frozenset(
 def list_attachments(call: Call) -> Reply:
     """Answer ``GET attachments``."""
     select = _select(call)
-    shown = [attachment_json(item, select) for item in call.message().attachments()]
+    expand = _expands_items(call)
+    shown = [_shown(item, select, expand=expand) for item in call.message().attachments()]
     return Reply(200, {"@odata.context": _context(call), "value": shown}, items=len(shown))
 
 
 def get_attachment(call: Call) -> Reply:
     """Answer ``GET attachments/{id}``."""
     data: Json = {"@odata.context": f"{_context(call)}/$entity"}
-    return Reply(200, data | attachment_json(_attachment(call, call.message()), _select(call)))
+    return Reply(200, data | _shown(_attachment(call, call.message()), _select(call), expand=_expands_items(call)))
+
+
+def _expands_items(call: Call) -> bool:
+    """Say whether nested messages are to be shown whole: the one expansion that attachments have."""
+    wanted = call.request.query.get("$expand", "").strip()
+    if wanted and wanted.casefold() != "microsoft.graph.itemattachment/item":
+        raise bad_request(f"Could not find a property named '{wanted}' on type 'microsoft.graph.attachment'.")
+    return bool(wanted)
+
+
+def _shown(attachment: Attachment, select: tuple[str, ...], *, expand: bool) -> Json:
+    shown = attachment_json(attachment, select)
+    return shown | {"item": nested_json(attachment)} if expand and attachment.file.nested else shown
 
 
 def get_content(call: Call) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from localcloud.mail.errors import item_not_found
+from localcloud.mail.errors import bad_request, item_not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +55,18 @@ class Call:
         if "folder" in self.variables and self.folder().id != message.folder_id:
             raise item_not_found()
         return message
+
+    def destination(self) -> Folder:
+        """
+        Return the folder that the body of ``move`` or ``copy`` names.
+
+        Raises:
+            MailError: 400 where it names none, 404 where there is no such folder.
+        """
+        key = self.request.parameters().get("destinationId")
+        if not isinstance(key, str) or not key:
+            raise bad_request("The property 'destinationId' is required.", "ErrorInvalidRequest")
+        return self.mailbox.folder(key)
 
     def mode(self, name: str, default: Any = None) -> Any:
         """Return a switch of the world for the addressed mailbox."""

@@ -36,6 +36,8 @@ _TIMES = frozenset(("receivedDateTime", "sentDateTime", "createdDateTime", "last
 def list_messages(call: Call) -> Reply:
     """Answer the list of a folder, or of the whole mailbox without its hidden folders."""
     request = call.request
+    if "$search" in request.query:
+        raise bad_request("The query option $search is not served for messages here.", "ErrorInvalidUrlQuery")
     view, condition, ordering = message_view(request), parsed_filter(request), order(request)
     check_efficient(condition, ordering)
     if condition is not None:

@@ -1,4 +1,4 @@
-"""What can be done with one message: read it, read its MIME text, change, move and delete it."""
+"""What can be done with one message: read it, read its MIME text, change, move, copy and delete it."""
 
 from __future__ import annotations
 
@@ -74,12 +74,14 @@ def patch_message(call: Call) -> Reply:
 
 def move_message(call: Call) -> Reply:
     """Answer ``POST messages/{id}/move``: 201 with the message, whose mutable id is a new one."""
-    message, body = call.message(), call.request.json_object()
-    destination = body.get("destinationId")
-    if not isinstance(destination, str) or not destination:
-        raise bad_request("The property 'destinationId' is required.", "ErrorInvalidRequest")
-    call.mailbox.move(message, call.mailbox.folder(destination))
+    message = call.message()
+    call.mailbox.move(message, call.destination())
     return single(call, message, 201)
+
+
+def copy_message(call: Call) -> Reply:
+    """Answer ``POST messages/{id}/copy``: 201 with the copy, which has ids of its own."""
+    return single(call, call.mailbox.copy(call.message(), call.destination()), 201)
 
 
 def delete_message(call: Call) -> Reply:

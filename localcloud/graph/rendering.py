@@ -8,13 +8,14 @@ from urllib.parse import quote
 
 from localcloud.mail.errors import unreadable
 from localcloud.mail.fields import Json, plain_text, timestamp
+from localcloud.mail.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from localcloud.graph.odata import MessageView
     from localcloud.graph.wire import Request
-    from localcloud.mail.message import Attachment, Message
+    from localcloud.mail.message import Attachment
     from localcloud.mail.store import Folder, Mailbox
     from localcloud.world import User
 
@@ -26,6 +27,7 @@ _ITEM_PROPERTIES = frozenset(
         "changeKey", "webLink",
     )
 )  # fmt: skip
+_DOCUMENT_HEAD = '<html><head>\r\n<meta http-equiv="Content-Type" content="text/html; charset=utf-8"></head>'
 MESSAGE_SIZE_IDS = ("Long 0xe08", "Integer 0xe08")
 MESSAGE_CLASS_ID = "String 0x1a"
 INTERNET_HEADERS = "String {00020386-0000-0000-c000-000000000046} Name "
@@ -62,10 +64,10 @@ def message_json(message: Message, view: MessageView) -> Json:
         shown["internetMessageHeaders"] = [{"name": name, "value": value} for name, value in message.internet_headers()]
     if "uniqueBody" in wanted:
         shown["uniqueBody"] = fields["body"]
-    if view.body_as_text:
-        for name in ("body", "uniqueBody"):
-            if name in shown:
-                shown[name] = {"contentType": "text", "content": plain_text(fields)}
+    for name in ("body", "uniqueBody"):
+        if name in shown:
+            text = {"contentType": "text", "content": plain_text(fields)}
+            shown[name] = text if view.body_as_text else whole_document(shown[name])
     _expand(shown, message, view)
     return shown
 
@@ -110,6 +112,21 @@ def attachment_json(attachment: Attachment, select: Sequence[str] = ()) -> Json:
         kept = {"id", *select}
         shown = {name: value for name, value in shown.items() if name.startswith("@") or name in kept}
     return shown
+
+
+def nested_json(attachment: Attachment) -> Json:
+    """Return the message in *attachment* as ``$expand=microsoft.graph.itemattachment/item`` shows it: with no id."""
+    fields = Message("", attachment.file.content, attachment.modified_at).fields()
+    shown = {name: value for name, value in fields.items() if not name.startswith("@")}
+    return {"@odata.type": "#microsoft.graph.message", "id": "", **shown, "body": whole_document(fields["body"])}
+
+
+def whole_document(body: Json) -> Json:
+    """Return *body*; HTML that was a fragment is the whole document that Exchange makes of it."""
+    content = str(body["content"])
+    if body["contentType"] != "html" or "<body" in content.casefold():
+        return body
+    return body | {"content": f"{_DOCUMENT_HEAD}<body>{content}</body></html>"}
 
 
 def folder_json(mailbox: Mailbox, folder: Folder) -> Json:

@@ -32,7 +32,7 @@ def send_mail(call: Call) -> Reply:
     if call.request.content_type == "text/plain":
         draft = draft_from_mime(call, call.request.body)
     else:
-        body = {name[:1].lower() + name[1:]: value for name, value in call.request.json_object().items()}
+        body = call.request.parameters()
         if not isinstance(body.get("message"), dict) or set(body) - {"message", "saveToSentItems"}:
             raise bad_request("The request body must have a message.", "ErrorInvalidRequest")
         save = str(body.get("saveToSentItems", True)).casefold() != "false"
@@ -54,7 +54,7 @@ def answer(kind: str, *, send: bool) -> Callable[[Call], Reply]:
     """Return the handler for *kind* (``reply``, ``replyAll``, ``forward``), sent at once or left as a draft."""
 
     def handler(call: Call) -> Reply:
-        draft = _answer_draft(call, kind)
+        draft = _answer_draft(call, kind, send=send)
         if send:
             _send_new(call, draft)
             return Reply(202)
@@ -64,8 +64,8 @@ def answer(kind: str, *, send: bool) -> Callable[[Call], Reply]:
     return handler
 
 
-def _answer_draft(call: Call, kind: str) -> Message:
-    original, body = call.message(), call.request.json_object()
+def _answer_draft(call: Call, kind: str, *, send: bool) -> Message:
+    original, body = call.message(), call.request.parameters()
     comment, message = body.get("comment"), body.get("message") or {}
     if set(body) - {"comment", "message", "toRecipients"} or (comment and message.get("body")):
         raise bad_request("Either comment or message.body may be given, not both.", "ErrorInvalidRequest")
@@ -73,7 +73,8 @@ def _answer_draft(call: Call, kind: str) -> Message:
     properties = _properties(call, original, kind) | given.properties
     if kind == "forward":
         outside = read_message({"toRecipients": body["toRecipients"]}).properties if "toRecipients" in body else {}
-        if ("toRecipients" in given.properties) == bool(outside):
+        places = ("toRecipients" in given.properties) + bool(outside)
+        if places > 1 or (send and not places):  # createForward leaves the recipients to whoever finishes the draft
             raise bad_request("ToRecipients must be given in exactly one place.", "ErrorInvalidRequest")
         properties |= outside
     if "body" not in given.properties:

@@ -83,6 +83,15 @@ class Request:
             )
         return value
 
+    def parameters(self) -> dict[str, Any]:
+        """
+        Return the parameters of an action; Graph takes them with a small first letter, and SDKs write a capital one.
+
+        Raises:
+            MailError: 400 where the body is no JSON object.
+        """
+        return {name[:1].lower() + name[1:]: value for name, value in self.json_object().items()}
+
 
 @dataclass
 class Reply:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from localcloud.mail.fields import Json, fields_of_mail, header_addresses, preview, timestamp
@@ -163,6 +163,16 @@ class Message:
             own = [Attachment(f"{self.immutable_id}-{n}", item, self.created_at) for n, item in enumerate(found)]
             self._attachments = [*own, *self._added]
         return self._attachments
+
+    def twin(self, immutable_id: str, moment: float) -> Message:
+        """Return a copy made at *moment* (epoch seconds), in no folder yet; what came as MIME text keeps its bytes."""
+        twin = Message(immutable_id, self._raw, self.received_at)
+        twin.created_at, twin.is_read, twin.is_draft = moment, self.is_read, self.is_draft
+        twin.submitted, twin.poison = self.submitted, self.poison
+        twin.properties, twin.headers, twin.extended = dict(self.properties), list(self.headers), dict(self.extended)
+        for item in self._added:
+            twin.attach(replace(item, id=f"{immutable_id}-{item.id[-24:]}"))
+        return twin
 
     def attach(self, attachment: Attachment) -> None:
         """Add a file; the content that is there stays byte for byte."""

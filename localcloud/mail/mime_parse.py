@@ -210,7 +210,7 @@ def _attachment(part: MimePart, kind: str, disposition: str) -> MimeAttachment:
 
 def _flattened(part: MimePart) -> bytes:
     try:
-        return part.as_bytes()
+        return part.as_bytes(policy=part.policy.clone(linesep="\r\n"))
     except (ValueError, LookupError, TypeError, AttributeError):
         return _payload(part)
 

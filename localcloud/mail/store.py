@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from localcloud.mail.errors import bad_request, item_not_found, malformed_id
+from localcloud.mail.errors import MailError, bad_request, item_not_found, malformed_id
 from localcloud.mail.message import Message
 
 if TYPE_CHECKING:
@@ -95,9 +95,67 @@ class Mailbox:
         Raises:
             MailError: ErrorFolderExists where *parent* has one of this name.
         """
-        if any(child.name.casefold() == name.casefold() for child in self.children(parent)):
-            raise bad_request("A folder with the specified name already exists.", "ErrorFolderExists")
+        self._check_name(name, parent)
         return self._new_folder(name, "", parent, hidden=hidden)
+
+    def _check_name(self, name: str, parent: Folder, but: Folder | None = None) -> None:
+        if any(child.name.casefold() == name.casefold() for child in self.children(parent) if child is not but):
+            # Tenants were seen to answer 400 as well; clients such as mailsuite know it by 409.
+            text = f"A folder with the specified name already exists., Could not create folder '{name}'."
+            raise MailError(409, "ErrorFolderExists", text)
+
+    def place_folder(self, folder: Folder, parent: Folder, name: str) -> None:
+        """
+        Give *folder* a parent and a name; its id stays.
+
+        Raises:
+            MailError: ErrorMoveDistinguishedFolder, ErrorMoveCopyFailed (into itself) or ErrorFolderExists.
+        """
+        if folder.well_known:
+            raise bad_request("Distinguished folders cannot be moved or renamed.", "ErrorMoveDistinguishedFolder")
+        if folder in self.lineage(parent):
+            raise bad_request("The move or copy operation failed.", "ErrorMoveCopyFailed")
+        self._check_name(name, parent, but=folder)
+        folder.parent, folder.name = parent, name
+
+    def copy_folder(self, folder: Folder, parent: Folder) -> Folder:
+        """
+        Copy *folder* with its messages and the folders in it.
+
+        Raises:
+            MailError: ErrorMoveCopyFailed (into itself) or ErrorFolderExists.
+        """
+        if folder in self.lineage(parent):
+            raise bad_request("The move or copy operation failed.", "ErrorMoveCopyFailed")
+        twin = self.create_folder(folder.name, parent, hidden=folder.hidden)
+        for message in list(folder.messages.values()):
+            self.copy(message, twin)
+        for child in self.children(folder):
+            self.copy_folder(child, twin)
+        return twin
+
+    def delete_folder(self, folder: Folder) -> None:
+        """
+        Delete *folder* with all that is in it: to Deleted Items, from there for good.
+
+        Raises:
+            MailError: ErrorDeleteDistinguishedFolder for one that every mailbox has.
+        """
+        if folder.well_known:
+            raise bad_request("Distinguished folders cannot be deleted.", "ErrorDeleteDistinguishedFolder")
+        bin_ = self.well_known["deleteditems"]
+        if bin_ not in self.lineage(folder):
+            folder.parent = bin_
+            return
+        for child in self.children(folder):
+            self.delete_folder(child)
+        for message in list(folder.messages.values()):
+            self.remove(message)
+        del self.folders[folder.id]
+
+    def lineage(self, folder: Folder) -> list[Folder]:
+        """Return *folder* and every folder that it lies in, the root last."""
+        return [folder, *(self.lineage(folder.parent) if folder.parent else ())]
 
     def children(self, parent: Folder) -> list[Folder]:
         """Return the folders directly in *parent*."""
@@ -151,6 +209,10 @@ class Mailbox:
             del self.messages[message.immutable_id]
             return
         self._enter(message, folder)
+
+    def copy(self, message: Message, folder: Folder) -> Message:
+        """Put a copy of *message*, which has ids of its own, into *folder* and return it."""
+        return self.add(message.twin(self.new_message_id(), self.clock()), folder)
 
     def remove(self, message: Message) -> None:
         """Take *message* out of the mailbox without a trace other than the log."""

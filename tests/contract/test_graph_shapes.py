@@ -40,8 +40,17 @@ def play(scene: GraphScene) -> None:
     scene.call("PATCH", f"{ANN}/messages/{message}", json={"isRead": True, "flag": {"flagStatus": "flagged"}})
     scene.post(f"{ANN}/messages/{message}/move", {"destinationId": "archive"})
     scene.get(link)
-    scene.post(f"{ANN}/mailFolders", {"displayName": "Orders"})
+    play_folders(scene, message)
     play_sending(scene, message)
+
+
+def play_folders(scene: GraphScene, message: str) -> None:
+    """Make, rename, copy and move folders, and a copy of a message."""
+    orders = scene.post(f"{ANN}/mailFolders", {"displayName": "Orders"}).json()["id"]
+    scene.post(f"{ANN}/messages/{message}/copy", {"destinationId": orders})
+    scene.call("PATCH", f"{ANN}/mailFolders/{orders}", json={"displayName": "Old orders"})
+    scene.post(f"{ANN}/mailFolders/{orders}/copy", {"destinationId": "inbox"})
+    scene.post(f"{ANN}/mailFolders/{orders}/move", {"destinationId": "archive"})
 
 
 def play_sending(scene: GraphScene, received: str) -> None:

@@ -180,7 +180,7 @@ def test_attachments_are_listed_read_and_deleted() -> None:
 
 
 def test_nested_message_is_an_item_attachment() -> None:
-    """A forwarded message appears as an itemAttachment whose $value is its MIME text."""
+    """A forwarded message appears as an itemAttachment: its $value is its MIME text, an expansion shows it whole."""
     scene = GraphScene()
     outer = (
         b"From: a@b.example\r\nSubject: Outer\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n"
@@ -192,8 +192,14 @@ def test_nested_message_is_an_item_attachment() -> None:
     (item,) = scene.get(f"{ANN}/messages/{message}/attachments")["value"]
     content = scene.call("GET", f"{ANN}/messages/{message}/attachments/{item['id']}/$value").content
 
+    path = f"{ANN}/messages/{message}/attachments/{item['id']}"
+    shown = scene.get(f"{path}?$expand=microsoft.graph.itemAttachment/item")["item"]
+
     assert ("#microsoft.graph.itemAttachment", "Inner") == (item["@odata.type"], item["name"])
-    assert b"Subject: Inner" in content
+    assert mail("Inner").removesuffix(b"\r\n") == content
+    assert ("Inner", "Hi.") == (shown["subject"], shown["body"]["content"].strip())
+    assert "item" not in scene.get(path)
+    assert 400 == scene.call("GET", f"{path}?$expand=everything").status_code
 
 
 def test_attachment_post_limit() -> None:

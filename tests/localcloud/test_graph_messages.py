@@ -172,6 +172,40 @@ def test_move_changes_the_mutable_id_only() -> None:
     assert scene.get(f"{ANN}/mailFolders/archive")["id"] == scene.get(f"{ANN}/messages/{immutable}")["parentFolderId"]
 
 
+def test_copy_has_ids_of_its_own() -> None:
+    """A copy has the same bytes, flags and categories under new ids, and the original stays; SDKs write capitals."""
+    scene = GraphScene()
+    original = scene.arrive("ann@contoso.example")
+    scene.call("PATCH", f"{ANN}/messages/{original}", json={"isRead": True, "categories": ["Blue"]})
+    copy = scene.post(f"{ANN}/messages/{original}/copy", {"DestinationId": "archive"}, headers=dict(IMMUTABLE))
+    mime = [scene.call("GET", f"{ANN}/messages/{key}/$value").content for key in (original, copy.json()["id"])]
+
+    assert 201 == copy.status_code
+    assert original != copy.json()["id"]
+    assert (True, ["Blue"]) == (copy.json()["isRead"], copy.json()["categories"])
+    assert [mail(), mail()] == mime
+    assert [["Hello"], ["Hello"]] == [scene.subjects("ann@contoso.example", name) for name in ("inbox", "archive")]
+
+
+def test_search_is_refused() -> None:
+    """A search that is not served is refused: an answer with all messages would look like a find."""
+    scene = GraphScene()
+
+    assert 400 == scene.call("GET", f'{ANN}/messages?$search="hello"').status_code
+
+
+def test_html_is_a_whole_document() -> None:
+    """What was written as a fragment of HTML comes back with head and body, as Exchange keeps it."""
+    scene = GraphScene()
+    fragment = scene.post(f"{ANN}/messages", {"body": {"contentType": "HTML", "content": "<p>a</p>"}}).json()["body"]
+    whole = {"contentType": "html", "content": "<html><body>b</body></html>"}
+
+    assert "html" == fragment["contentType"]
+    assert fragment["content"].startswith("<html><head>")
+    assert fragment["content"].endswith("<body><p>a</p></body></html>")
+    assert whole == scene.post(f"{ANN}/messages", {"body": whole}).json()["body"]
+
+
 def test_delete_goes_step_by_step_and_then_for_good() -> None:
     """DELETE leads to Deleted Items, then Recoverable Items, then nowhere."""
     scene = GraphScene()

@@ -257,6 +257,10 @@ def test_reply_and_forward() -> None:
     assert b"In-Reply-To: <Question@elsewhere.example>" in raw
     assert scene.get(f"{ANN}/messages/{message}")["conversationId"] == answer["conversationId"]
     assert 400 == scene.post(f"{ANN}/messages/{message}/forward", {}).status_code
+    # A draft gets its recipients later; SDKs write parameters with capitals.
+    assert [] == scene.post(f"{ANN}/messages/{message}/createForward").json()["toRecipients"]
+    body = {"ToRecipients": [recipient("bob@contoso.example")], "Comment": "See"}
+    assert 202 == scene.post(f"{ANN}/messages/{message}/forward", body).status_code
 
 
 def test_mime_draft_is_sent_as_it_was_posted() -> None:

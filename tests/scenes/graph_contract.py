@@ -10,8 +10,9 @@ SCHEMA = Path(__file__).resolve().parents[3] / "shared" / "contract" / "graph-ma
 MESSAGE = "graph.message"
 ONE = {
     "messages.get": MESSAGE, "messages.create": MESSAGE, "messages.patch": MESSAGE, "messages.move": MESSAGE,
-    "messages.reply": MESSAGE, "users.get": "graph.user", "folders.get": "graph.mailFolder",
-    "folders.create": "graph.mailFolder", "attachments.get": "graph.attachment",
+    "messages.copy": MESSAGE, "messages.reply": MESSAGE, "users.get": "graph.user", "folders.get": "graph.mailFolder",
+    "folders.create": "graph.mailFolder", "folders.patch": "graph.mailFolder", "folders.move": "graph.mailFolder",
+    "folders.copy": "graph.mailFolder", "attachments.get": "graph.attachment",
     "attachments.create": "graph.attachment", "uploads.create": "graph.uploadSession",
 }  # fmt: skip
 MANY = {
@@ -39,20 +40,26 @@ def validators() -> Validators | None:
         return None
     definitions = json.loads(SCHEMA.read_text())["$defs"]
     definitions[MESSAGE]["properties"]["singleValueExtendedProperties"] = _EXTENDED
+    definitions["graph.itemAttachment"]["properties"]["item"] = {"$ref": f"#/$defs/{MESSAGE}"}
     names = {*ONE.values(), *MANY.values()}
     return {name: jsonschema.Draft202012Validator({"$defs": definitions, "$ref": f"#/$defs/{name}"}) for name in names}
 
 
 def faults_in(exchange: dict[str, Any], known: Validators) -> list[str]:
     """Return what is wrong with the request and the answer of one recorded exchange."""
-    operation, body = exchange["operation"], exchange["response_body"]
-    asked = exchange.get("request_body")
+    operation, asked = exchange["operation"], exchange.get("request_body")
     found = _judged(operation, "asked", ASKED.get(operation), [asked] if isinstance(asked, dict) else [], known)
+    return found + faults_in_answer(exchange, known)
+
+
+def faults_in_answer(exchange: dict[str, Any], known: Validators) -> list[str]:
+    """Return what is wrong with the answer of one recorded exchange, whatever a foreign client asked."""
+    operation, body = exchange["operation"], exchange["response_body"]
     if exchange["status"] >= 400 or body is None:
         enveloped = body is None or {"code", "message"} <= set(body["error"])
-        return found if enveloped else [*found, f"{operation}: no error envelope"]
+        return [] if enveloped else [f"{operation}: no error envelope"]
     items = body["value"] if operation in MANY else [body]
-    return found + _judged(operation, "answered", MANY.get(operation) or ONE.get(operation), items, known)
+    return _judged(operation, "answered", MANY.get(operation) or ONE.get(operation), items, known)
 
 
 def _judged(operation: str, way: str, kind: str | None, items: list[Any], known: Validators) -> list[str]:
