@@ -1,12 +1,15 @@
 """What a report of failed delivery says (RFC 3464), and which of our mails it is about."""
 
-import email
-import email.policy
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import Message
 
+from shared.mail.headers import read_block
+from shared.mail.parsed import Attachment
+from shared.mail.parsing import parse
+from shared.mail.parts import read_part
 from shared.outbox import moves
 from shared.outbox.work import Bounce, Status, Work
 from shared.times import to_text
@@ -15,6 +18,9 @@ MARKER = "X-Mailgrant-Entry"
 MOST_REASON = 200
 MOST_ADDRESS = 254
 MOST_PARTS = 50
+_NO_HEADERS = re.compile(rb"\r?\n\r?\n|\r\r")
+MOST_BLOCKS = 1000
+"""A report has one block of lines for each recipient."""
 _BOUNCING = frozenset({Status.ACCEPTED, Status.SENT, Status.OUTCOME_UNKNOWN, Status.BOUNCED})
 
 
@@ -40,16 +46,17 @@ class Reported:
 
 def read_report(mime: bytes, now: datetime) -> Reported:
     """Return what a report says; nothing where it is none, or tells of delay or success only."""
+    parts = parse(mime).attachments[:MOST_PARTS]
     try:
-        parts = list(_parts(email.message_from_bytes(mime, policy=email.policy.compat32)))
-        found = [bounce for part in parts for bounce in _failures(part, now)]
-        returned = [headers for part in parts for headers in _returned(part)]
-    except Exception:  # noqa: BLE001 - the parser is known to stumble over what strangers write
+        found = [bounce for part in parts for bounce in _failures(mime, part, now)]
+        returned = [headers for part in parts for headers in _returned(mime, part)]
+    except Exception:  # noqa: BLE001 - the standard library is known to stumble over what strangers write
         return Reported()
     markers = {_line(headers[MARKER]) for headers in returned if headers[MARKER]}
     ids = {_line(headers["Message-ID"]) for headers in returned if headers["Message-ID"]}
-    if not ids and parts:  # the whole of References would name each mail of a conversation
-        ids = set((_line(parts[0]["In-Reply-To"]) or _line(parts[0]["References"])).split()[-1:])
+    if not ids:  # the whole of References would name each mail of a conversation
+        top = _headers(mime)
+        ids = set((_line(top["In-Reply-To"]) or _line(top["References"])).split()[-1:])
     unique = {bounce.address.casefold(): bounce for bounce in reversed(found)}
     return Reported(tuple(reversed(unique.values())), frozenset(markers), frozenset(ids))
 
@@ -64,38 +71,35 @@ def bounce(work: Work, reported: Reported, now: datetime) -> Work | None:
     return moves.bounced(work, fresh[:room], now) if fresh[:room] else None
 
 
-def _parts(message: Message) -> Iterator[Message]:
-    """Yield the parts of *message*, but not those of mails within it: what those hold, they only pass on."""
-    pending, number = [message], 0
-    while pending and number < MOST_PARTS:
-        part, number = pending.pop(0), number + 1
-        yield part
-        inner = part.get_payload() if part.get_content_maintype() == "multipart" else ()
-        pending[:0] = [item for item in inner if isinstance(item, Message)]
-
-
-def _failures(part: Message, now: datetime) -> Iterator[Bounce]:
+def _failures(mime: bytes, part: Attachment, now: datetime) -> Iterator[Bounce]:
     """Yield the recipients of a ``message/delivery-status`` part whose action is ``failed`` (RFC 3464, 2.3)."""
-    if part.get_content_type() != "message/delivery-status":
+    if part.content_type != "message/delivery-status":
         return
-    blocks = part.get_payload()
-    for block in blocks if isinstance(blocks, list) else ():
-        if not isinstance(block, Message) or _line(block["Action"]).casefold() != "failed":
+    for text in re.split(rb"\n{2,}", _content(mime, part), maxsplit=MOST_BLOCKS)[:MOST_BLOCKS]:
+        block, _ = read_block(text)
+        if _line(block["Action"]).casefold() != "failed":
             continue
         address = _typed(block["Original-Recipient"]) or _typed(block["Final-Recipient"])
         reason = _typed(block["Diagnostic-Code"])[:MOST_REASON]
         yield Bounce(address[:MOST_ADDRESS], _line(block["Status"]).split(" ")[0][:12], reason, to_text(now))
 
 
-def _returned(part: Message) -> Iterable[Message]:
-    """Return the headers of the returned mail: a part of its own, or the whole of it."""
-    kind, content = part.get_content_type(), part.get_payload()
-    if kind == "message/rfc822" and isinstance(content, list):
-        return [item for item in content if isinstance(item, Message)]
-    if kind == "text/rfc822-headers":
-        raw = part.get_payload(decode=True)
-        return [email.message_from_bytes(raw)] if isinstance(raw, bytes) else []
-    return []
+def _returned(mime: bytes, part: Attachment) -> Iterator[Message]:
+    """Yield the headers of the returned mail: a part of its own, or the beginning of the whole of it."""
+    if part.content_type in ("message/rfc822", "text/rfc822-headers"):
+        yield _headers(_content(mime, part).lstrip(b"\n"))
+
+
+def _content(mime: bytes, part: Attachment) -> bytes:
+    """Return a part decoded, each of its lines ended by a line feed."""
+    content = b"".join(read_part(lambda first, last: iter((mime[first : last + 1],)), part, 0, part.size) or ())
+    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _headers(mime: bytes) -> Message:
+    """Return the headers that *mime* begins with."""
+    end = _NO_HEADERS.search(mime)
+    return read_block(mime[: end.start() if end else None])[0]
 
 
 def _typed(value: object) -> str:

@@ -21,7 +21,7 @@ from shared.errors import FieldFault
 SMALLEST_KEY_BITS = 2048
 _POINTER = "/certificate"
 _PASSPHRASE = "/certificate_passphrase"  # noqa: S105 - a JSON pointer
-_KEY_BLOCK = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.*?-----END \1PRIVATE KEY-----", re.DOTALL)
+_KEY_BEGINS = re.compile(r"-----BEGIN ([A-Z ]{0,40})PRIVATE KEY-----")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ def read_certificate(text: str, passphrase: str, now: datetime) -> tuple[Certifi
 
 
 def _from_pem(text: str, passphrase: bytes | None) -> tuple[object, list[x509.Certificate]]:
-    block = _KEY_BLOCK.search(text)
-    if block is None:
+    key = _key_block(text)
+    if not key:
         raise _Bad("no_private_key", "the private key is missing: paste the certificate and its key, one after another")
-    encrypted = "ENCRYPTED" in block[0]
+    encrypted = "ENCRYPTED" in key
     if encrypted and passphrase is None:
         raise _Bad("passphrase_missing", "the private key is encrypted: give certificate_passphrase too", _PASSPHRASE)
     try:
@@ -63,11 +63,19 @@ def _from_pem(text: str, passphrase: bytes | None) -> tuple[object, list[x509.Ce
     except ValueError:
         raise _Bad("not_a_certificate", "there is no certificate that can be read in the PEM text") from None
     try:
-        return load_pem_private_key(block[0].encode(), passphrase if encrypted else None), certificates
+        return load_pem_private_key(key.encode(), passphrase if encrypted else None), certificates
     except (ValueError, TypeError):
         if encrypted:
             raise _Bad("passphrase_wrong", "the passphrase does not open the private key", _PASSPHRASE) from None
         raise _Bad("no_private_key", "the private key cannot be read") from None
+
+
+def _key_block(text: str) -> str:
+    """Return the first private key of *text* with the lines around it, '' where there is none."""
+    begin = _KEY_BEGINS.search(text)
+    end = f"-----END {begin[1]}PRIVATE KEY-----" if begin else ""
+    stop = text.find(end, begin.end()) if begin else -1
+    return text[begin.start() : stop + len(end)] if begin and stop >= 0 else ""
 
 
 def _from_pfx(text: str, passphrase: bytes | None) -> tuple[object, list[x509.Certificate]]:

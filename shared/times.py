@@ -49,7 +49,7 @@ EVER = Span()
 def to_key(moment: datetime) -> str:
     """Return a fixed-width form that sorts by time and holds only characters allowed in row keys."""
     utc = moment.astimezone(UTC)
-    return utc.strftime(_KEY_FORMAT) + f"{utc.microsecond // 1000:03d}Z"
+    return f"{utc.year:04d}{utc:%m%dT%H%M%S}" + f"{utc.microsecond // 1000:03d}Z"
 
 
 def from_key(text: str) -> datetime:
@@ -59,8 +59,9 @@ def from_key(text: str) -> datetime:
 
 
 def to_inverted_key(moment: datetime) -> str:
-    """Return a fixed-width form that sorts newest first."""
-    return f"{_FAR_FUTURE_MS - int(moment.timestamp() * 1000):013d}"
+    """Return a fixed-width form that sorts newest first; what lies before 1970 or after 2286 counts as that end."""
+    left = _FAR_FUTURE_MS - int(moment.timestamp() * 1000)
+    return f"{min(max(left, 0), _FAR_FUTURE_MS):013d}"
 
 
 def from_inverted_key(text: str) -> datetime:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from shared.connection_rows import find
 from shared.identifiers import box_of
 from shared.ports import Tables
-from shared.rows import decode
+from shared.rows import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,6 @@ def hooks_of(tables: Tables, connection_id: str) -> list[Hook]:
     """Return the hooks of a connection, newest first. Raises `NotFound`."""
     found = find(tables, connection_id)
     first = f"b|{found.connection.box}|hook|"
-    hooks = [decode(Hook, row.values) for key, row in found.rows.items() if key.startswith(first)]
-    mine = [hook for hook in hooks if hook.connection_id == connection_id]
+    hooks = [readable(Hook, key, row.values) for key, row in found.rows.items() if key.startswith(first)]
+    mine = [hook for hook in hooks if hook and hook.connection_id == connection_id]
     return sorted(mine, key=lambda hook: hook.id, reverse=True)

@@ -37,6 +37,8 @@ FIRST, LAST = "tpl|", "tpl~"
 MOST_TEMPLATES = 100
 MOST_RECIPIENTS = 50
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+MOST_CHARACTERS = 240_000
+"""Of all parts of a template: a row takes 1 MiB of UTF-16, in which some characters take four bytes."""
 _PIECE = 16_000
 """Characters of one table property, which takes 64 KiB of UTF-16; some characters take two units of it."""
 _SEPARATORS = re.compile(r"[,;\n]")
@@ -91,7 +93,8 @@ class MailTemplates:
 
     def get(self, connection_id: str, name: str) -> Stored:
         """Return a template. Raises `NotFound`."""
-        found = self._find(connection_id, name) if _NAME.fullmatch(name) else None
+        known = is_connection_id(connection_id) and _NAME.fullmatch(name)  # no key of a row may hold every character
+        found = self._find(connection_id, name) if known else None
         if found is None:
             raise NotFound("There is no such template. GET connections/{id}/templates lists those there are.")
         return found[0]
@@ -134,6 +137,9 @@ def faults_of(connection: Connection, name: str, parts: Mapping[str, str]) -> li
     if not _NAME.fullmatch(name):
         message = "a name has at most 64 small letters, digits, hyphens and underscores"
         faults.append(FieldFault("?name", "invalid", message))
+    if len(_text_of(parts)) > MOST_CHARACTERS:
+        message = f"all parts together take more than {MOST_CHARACTERS} characters as JSON, where some signs take six"
+        faults.append(FieldFault("", "too_long", message))
     given = {part: source for part, source in parts.items() if source}
     if not any(part in given for part in RECIPIENTS):
         faults.append(FieldFault("/to", "missing", "give recipients in to, cc or bcc"))
@@ -212,8 +218,12 @@ def _key(name: str) -> str:
     return f"{FIRST}{name}"
 
 
+def _text_of(parts: Mapping[str, str]) -> str:
+    return json.dumps(dict(parts), ensure_ascii=False)
+
+
 def _write(template: Stored, etag: str) -> Operation:
-    text = json.dumps(dict(template.parts), ensure_ascii=False)
+    text = _text_of(template.parts)
     pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
     values: dict[str, Value] = {"version": template.version, "updated_at": template.updated_at, "pieces": len(pieces)}
     values |= {f"piece{number}": piece for number, piece in enumerate(pieces)}

@@ -1,6 +1,7 @@
 """How the content of a part is decoded piece by piece (RFC 2045), and how decoding can go on in its middle."""
 
 import binascii
+import re
 from collections.abc import Callable
 
 BASE64, QUOTED, UUENCODED, PLAIN = "base64", "quoted-printable", "uuencode", ""
@@ -16,6 +17,7 @@ _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NOT_BASE64 = bytes(set(range(256)) - set(_ALPHABET))
 _LONGEST_LINE = 1000
+_SOFT_BREAK = re.compile(rb"(?<!=)(?:==)*=\r")
 
 
 def encoding_of(header: str) -> tuple[str, bool]:
@@ -74,14 +76,13 @@ class Decoder:
 
     def _quoted(self, data: bytes, final: bool) -> bytes:
         data = self.left + data
-        sign = -1 if final else data.rfind(b"=", max(0, len(data) - 2))
-        self.left = data[sign:] if sign >= 0 else b""
-        return binascii.a2b_qp(data[:sign] if sign >= 0 else data)
+        whole, self.left = (len(data), b"") if final else _complete(data)
+        return binascii.a2b_qp(data[:whole])
 
     def _uuencoded(self, data: bytes, final: bool) -> bytes:
         lines = (self.left + data).split(b"\n")
         self.left = b"" if final else lines.pop()[:_LONGEST_LINE]
-        return b"".join(self._uu_line(line.strip(b"\r")) for line in lines)
+        return b"".join(self._uu_line(line[:_LONGEST_LINE].strip(b"\r")) for line in lines)
 
     def _uu_line(self, line: bytes) -> bytes:
         if self._ended or not line.strip():
@@ -97,3 +98,15 @@ class Decoder:
         except binascii.Error:
             self.damaged = True
             return b""
+
+
+def _complete(data: bytes) -> tuple[int, bytes]:
+    """Return how much of quoted-printable *data* can be decoded by itself, and what to keep in place of the rest."""
+    # A soft line break takes all up to the line feed with it; what that is does not matter.
+    soft = _SOFT_BREAK.search(data, data.rfind(b"\n") + 1)
+    if soft is not None:
+        return soft.end() - 2, b"=\r"
+    signs = len(data) - (data[-1:] not in (b"=", b"\n", b""))
+    if (signs - len(data[:signs].rstrip(b"="))) % 2:  # two signs in a row stand for one
+        return signs - 1, data[signs - 1 :]
+    return len(data), b""

@@ -8,10 +8,11 @@ from datetime import UTC
 from email.header import decode_header
 from email.message import Message
 from email.policy import compat32
-from email.utils import collapse_rfc2231_value, getaddresses, parsedate_to_datetime
+from email.utils import getaddresses, parsedate_to_datetime
 from itertools import islice
 from typing import Any
 
+from shared.mail.charsets import codec_of, collapsed
 from shared.mail.parsed import Address, Automatic
 from shared.times import to_text
 
@@ -87,7 +88,7 @@ def boundary_of(message: Message) -> bytes:
     with suppress(Exception):
         value = message.get_param("boundary")
         if value:
-            return collapse_rfc2231_value(value).rstrip().encode("ascii", "surrogateescape")
+            return collapsed(value).rstrip().encode("ascii", "surrogateescape")
     return b""
 
 
@@ -101,7 +102,8 @@ def disposition_of(message: Message) -> str:
 def file_name_of(message: Message) -> str:
     """Return the name of a part as a file, '' where it has none."""
     with suppress(Exception):
-        return decoded(message.get_filename("") or "")
+        value = message.get_param("filename", None, "content-disposition")
+        return decoded(collapsed(message.get_param("name", "") if value is None else value).strip())
     return ""
 
 
@@ -228,7 +230,8 @@ def _parameter(message: Message, name: str) -> str:
 def _piece(content: str | bytes, charset: Any) -> str:
     if isinstance(content, str):
         return content
-    for name in (str(charset or "ascii"), "utf-8"):
-        with suppress(LookupError, ValueError):
-            return content.decode(name)
+    for codec in (codec_of(str(charset or "ascii")), "utf-8"):
+        with suppress(ValueError):
+            if codec:
+                return content.decode(codec)
     return content.decode("cp1252", "replace")

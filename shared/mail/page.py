@@ -1,6 +1,7 @@
 """A mail as a page of its own: its cleaned html, or its text; nothing in it runs and nothing is loaded."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from html import escape
 
@@ -9,8 +10,20 @@ from shared.mail.parsed import Attachment, Mail
 MOST_CHARACTERS = 1024 * 1024
 MOST_TAGS = 8000
 """Html parsers take time by the square of the depth; this many tags inside one another take about a second."""
+MOST_ATTRIBUTES = 500
+"""In one tag: each is compared with all before it."""
+MOST_ENTITIES = 40_000
+"""Each is added to its text by itself, which takes time by the square of that text's length."""
 PICTURES = ("image/gif", "image/jpeg", "image/png", "image/webp")
 """The types of pictures that are shown; SVG is none of them, since it is a document with scripts."""
+
+_BLANK = r"[ \t\r\n\f]"
+_ATTRIBUTE = (
+    rf"(?:{_BLANK}|/)*+[^ \t\r\n\f/>][^ \t\r\n\f/>=]*+"
+    rf"(?:{_BLANK}*+={_BLANK}*+(?:\"[^\"]*+\"?+|'[^']*+'?+|[^ \t\r\n\f>]*+))?+"
+)
+_TAG_BEGINS = re.compile(r"<[/A-Za-z]")
+_TAG = re.compile(rf"</?+[^ \t\r\n\f/>]*+(?:{_ATTRIBUTE}){{0,{MOST_ATTRIBUTES}}}+({_ATTRIBUTE})?+")
 
 Clean = Callable[[str, Mapping[str, str]], str]
 """Return html without what may run, load or lead away; the mapping says what ``cid:`` addresses stand for."""
@@ -42,9 +55,29 @@ def is_picture(part: Attachment) -> bool:
 def _short(html: str) -> str:
     """Return the beginning that holds no more than can be cleaned in a moment; the cleaner closes what is open."""
     shown = html[:MOST_CHARACTERS]
-    if shown.count("<") <= MOST_TAGS:
-        return shown
-    return "<".join(shown.split("<", MOST_TAGS + 1)[: MOST_TAGS + 1])
+    ends = (_before(shown, "<", MOST_TAGS), _before(shown, "&", MOST_ENTITIES), _before_crowded_tag(shown))
+    return shown[: min(ends)]
+
+
+def _before(html: str, sign: str, most: int) -> int:
+    """Return where the first *sign* beyond *most* stands, or the end."""
+    parts = html.split(sign, most + 1)
+    return len(html) - (len(parts[-1]) + 1 if len(parts) > most + 1 else 0)
+
+
+def _before_crowded_tag(html: str) -> int:
+    """
+    Return where the first tag with more than `MOST_ATTRIBUTES` begins, or the end.
+
+    Each ``<`` may begin a tag: what stands around it, comments say, may be read in more than one way.
+    """
+    looked_at = 0
+    for begin in _TAG_BEGINS.finditer(html):
+        tag = _TAG.match(html, begin.start())
+        looked_at += tag.end() - tag.start() if tag else 0
+        if (tag and tag[1] is not None) or looked_at > 16 * MOST_CHARACTERS:
+            return begin.start()
+    return len(html)
 
 
 def data_address(content_type: str, content: bytes) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from email.message import Message
 
+from shared.mail.charsets import charset_of, codec_of
 from shared.mail.headers import (
     addresses_of,
     automatic_of,
@@ -122,12 +123,13 @@ def _text(part: Message, content: bytes, *, cut: bool) -> tuple[str, bool]:
     """Return the text of a body, and whether its charset was what it says; a *cut* body may end within a character."""
     charset = ""
     with suppress(Exception):
-        charset = str(part.get_content_charset("") or "")
-    for name in (charset or "utf-8", "utf-8"):
-        with suppress(LookupError, ValueError):
-            b"".decode(name)  # refuses codecs that are no charset, such as zip
-            decoder = codecs.getincrementaldecoder(name)("strict")
-            return _clean(decoder.decode(content, final=not cut)), name == (charset or "utf-8")
+        charset = charset_of(part)
+    named = codec_of(charset or "utf-8")
+    for codec in (named, "utf-8"):
+        with suppress(ValueError):
+            if codec:
+                decoder = codecs.getincrementaldecoder(codec)("strict")
+                return _clean(decoder.decode(content, final=not cut)), codec == named
     return _clean(content.decode("cp1252", "replace")), False
 
 

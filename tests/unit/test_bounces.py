@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localcloud.mail.bounces import non_delivery_report
-from shared.bounces import Reported, read_report
+from shared.bounces import MOST_BLOCKS, Reported, read_report
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ORIGINAL = b"From: a@b.example\r\nMessage-ID: <m@b.example>\r\nX-Mailgrant-Entry: msg_1\r\n\r\nHi\r\n"
@@ -103,3 +103,21 @@ def test_parts_within_parts_without_end_say_nothing() -> None:
     deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(3000))
 
     assert isinstance(read_report(deep, NOW), Reported)
+
+
+@pytest.mark.parametrize(
+    "within",
+    [
+        b"\r\n\r\n" * 120_000,
+        b"".join(b"--q%d\r\nContent-Type: multipart/mixed; boundary=q%d\r\n\r\n" % (n, n + 1) for n in range(900))
+        + b"x\r\n" * 150_000,
+    ],
+    ids=["blocks", "depth"],
+)
+@pytest.mark.timeout(10)
+def test_hostile_reports_take_no_time(within: bytes) -> None:
+    """Half a megabyte of empty blocks, or of parts within parts, is read at once; recipients before it are named."""
+    head = dsn("failed").replace(b"--x--", b"--x\r\nContent-Type: multipart/mixed; boundary=q0\r\n\r\n")
+
+    assert ["ann@example.com"] == [one.address for one in read_report(head + within, NOW).bounces]
+    assert len(read_report(dsn("failed", *["", "Action: failed"] * 5000), NOW).bounces) <= MOST_BLOCKS

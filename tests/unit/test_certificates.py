@@ -100,3 +100,9 @@ def test_neither_key_nor_passphrase_shows_in_a_text() -> None:
     shown = repr(typed) + repr(proof)
     assert "PRIVATE" not in shown
     assert WORDS not in shown
+
+
+@pytest.mark.timeout(5)
+def test_keys_that_begin_and_never_end_take_no_time() -> None:
+    """Each beginning was searched for an end through all that follows, which took the square of the text's length."""
+    assert [("/certificate", "no_private_key")] == faults_of("-----BEGIN PRIVATE KEY-----\n" * 40_000)

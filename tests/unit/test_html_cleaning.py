@@ -89,3 +89,35 @@ def test_tags_within_tags_without_end_are_no_way_to_hold_a_worker() -> None:
     page_of(Mail(html="<div>" * 200_000), {}, clean)
 
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p " + " ".join(f"{n:x}" for n in range(180_000)) + ">x",
+        "<!-- <p title=' --><p title='>'" + "/".join(f"{n:x}" for n in range(180_000)) + ">x",
+        "&" * MOST_CHARACTERS,
+        "<p a='" * MOST_TAGS + "x" * 900_000,
+    ],
+    ids=["attributes", "hidden", "entities", "quotes"],
+)
+@pytest.mark.timeout(20)
+def test_hostile_html_holds_no_worker(html: str) -> None:
+    """Thousands of attributes in a tag, or of entities in a text, take parsers quadratic time: the page ends there."""
+    assert "The rest is left out" in page_of(Mail(html=html), {}, clean)
+
+
+def test_many_attributes_and_entities_are_no_fault() -> None:
+    """What mail of real senders has is shown whole."""
+    html = f"<p title='{'a > b ' * 900}'>{'&nbsp;' * 9000}</p>" * 3
+
+    assert "The rest is left out" not in page_of(Mail(html=html), {}, clean)
+
+
+def test_a_picture_that_is_named_thousands_of_times_is_shown_while_there_is_room() -> None:
+    """A page would else be as large as the picture times its names: gigabytes."""
+    picture = data_address("image/png", bytes(1024 * 1024))
+    page = page_of(Mail(html="<img src='cid:a'>" * 5000), {"a": picture}, clean)
+
+    assert 11 == page.count(picture)
+    assert len(page) < 17 * 1024 * 1024

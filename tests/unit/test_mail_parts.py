@@ -1,6 +1,7 @@
 """How mail is taken apart while it streams: the same whatever the chunks, any part from any byte, within bounds."""
 
 import base64
+import binascii
 import hashlib
 import quopri
 import tracemalloc
@@ -12,6 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.mail import open_parts
+from shared.mail.charsets import codec_of
+from shared.mail.encodings import QUOTED, Decoder
 from shared.mail.index import from_index, to_index
 from shared.mail.parsed import Attachment, Mail, Parsed
 from shared.mail.parsing import parse, parse_stream
@@ -62,6 +65,25 @@ def test_chunks_make_no_difference(mime: bytes, size: int) -> None:
     assert mail == parse_stream(cut(mime, size), len(mime))
     assert bounded(mail)
     assert mail == from_index(to_index(mail))
+
+
+@given(st.lists(st.sampled_from([b"=", b"\r", b"\n", b"4", b"x", b" "]), max_size=14).map(b"".join), st.integers(1, 4))
+@example(b"a=\r\r\nb", 4)
+@example(b"a==41", 2)
+def test_quoted_printable_is_the_same_in_pieces(content: bytes, size: int) -> None:
+    """Soft line breaks and signs that a piece's end tears apart are read as they are in one piece."""
+    decoder = Decoder(QUOTED)
+    pieces = [decoder.feed(piece) for piece in cut(content, size)]
+    assert binascii.a2b_qp(content) == b"".join([*pieces, decoder.close()])
+
+
+def test_a_uuencoded_line_is_cut_at_the_same_place_in_pieces() -> None:
+    """What stands beyond the thousandth byte of a line is never looked at, whatever the pieces."""
+    line = b"#86)C" + b" " * 2000 + b"x\n"
+    mime = b"Content-Type: a/b\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a\n" + line
+    whole, pieces = parse(mime), parse_stream(cut(mime, 700), len(mime))
+    assert whole == pieces
+    assert 3 == whole.attachments[0].size
 
 
 @given(PIECES)
@@ -173,6 +195,7 @@ def test_long_bodies_are_cut_without_breaking_a_character() -> None:
         b"Content-Transfer-Encoding: base64\r\n\r\n" + b"=" * 3 * MB,
         b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + b"=" * 3 * MB,
         b"Content-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a\n" + b"M" * 3 * MB,
+        b"Content-Type: text/plain; charset=punycode\r\n\r\na-" + b"aaab" * 250_000,
     ],
     ids=[
         "parameters",
@@ -188,6 +211,7 @@ def test_long_bodies_are_cut_without_breaking_a_character() -> None:
         "padding",
         "equals",
         "uu",
+        "punycode",
     ],
 )
 @pytest.mark.timeout(10)
@@ -240,3 +264,22 @@ def test_a_large_mail_is_read_in_little_memory() -> None:
     body, big = mail.attachments
     assert ("text/plain", 5, "big.bin", count * 57) == (body.content_type, body.size, big.name, big.size)
     assert peak < 6 * MB
+
+
+@pytest.mark.parametrize(
+    ("charset", "codec"),
+    [
+        ("UTF-8", "utf_8"),
+        ("iso-8859-1", "latin_1"),
+        ("windows-1252", "cp1252"),
+        ("koi8-u", "koi8_u"),
+        ("utf-8-sig", "utf_8_sig"),
+        *(
+            (name, None)
+            for name in ("punycode", "idna", "zip", "rot13", "unicode_escape", "undefined", "x-y", "", "a" * 99)
+        ),
+    ],
+)
+def test_only_charsets_of_text_are_decoded(charset: str, codec: str | None) -> None:
+    """Neither Python's other codecs, some of which take quadratic time, nor names that it would keep for ever."""
+    assert codec == codec_of(charset)
