@@ -1,11 +1,13 @@
 """How a storage account is reached, and what its errors mean to the product; tables, blobs and queues share it."""
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from urllib.request import getproxies
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
@@ -24,6 +26,7 @@ READ_RETRIES = {"retry_total": 3, "retry_backoff_factor": 0.2, "retry_backoff_ma
 # A write that is repeated blindly meets its own first success as a conflict, so each is sent once.
 NO_RETRIES = {"retry_total": 0}
 _POOL = 32  # as many as the worker has threads (PYTHON_THREADPOOL_THREAD_COUNT)
+_CERTIFICATES = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 _PUBLIC = "core.windows.net"
 _ROLES = "Storage Blob Data Owner, Storage Queue Data Contributor and Storage Table Data Contributor"
 
@@ -77,6 +80,8 @@ def transport() -> RequestsTransport:
     for scheme in ("http://", "https://"):
         session.mount(scheme, pool)
     session.auth = _as_signed
+    # Else Requests looks for proxies and certificates in the environment at every call.
+    session.trust_env = bool(getproxies() or _CERTIFICATES & os.environ.keys())
     return RequestsTransport(session=session, session_owner=False, **TIMEOUTS)
 
 
@@ -89,12 +94,10 @@ class Heard:
     """What an answer's head said: pass it as ``raw_response_hook``; of several answers the first one's time counts."""
 
     def __init__(self) -> None:
-        self.status = 0
         self._date = ""
 
     def __call__(self, response: Any) -> None:
         """Take note of an answer."""
-        self.status = response.http_response.status_code
         self._date = self._date or response.http_response.headers.get("Date", "")
 
     @property

@@ -12,6 +12,7 @@ from shared.rows import Value
 
 MAX_OPERATIONS = 100
 MAX_TEXT_UNITS = 32_768
+MAX_ROW_BYTES = 1024 * 1024
 MAX_INT = 2**63
 _KEY = re.compile(r"[0-9A-Za-z|._~-]{1,512}")
 
@@ -31,7 +32,9 @@ def check_range(partition: str, first: str, last: str, limit: int | None) -> Non
 
 
 def check_values(values: Mapping[str, Value]) -> None:
-    """Refuse values that a property cannot hold; raises ValueError that names the property, never its value."""
+    """Refuse values that a property or row cannot hold; raises ValueError that names the property, never its value."""
+    if sum(len(value) for value in values.values() if isinstance(value, str)) * 2 > MAX_ROW_BYTES:
+        raise ValueError("a row is larger than 1 MiB")
     for name, value in values.items():
         if not isinstance(value, (str, int, float)):
             raise ValueError(f"property {name} must be text, a number or a truth value")  # noqa: TRY004 - one kind of refusal

@@ -7,17 +7,14 @@ from http.client import HTTPException
 from itertools import islice
 from typing import Any, TypeVar
 
-from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import (
-    EdmType,
     EntityProperty,
     TableClient,
     TableEntity,
     TableServiceClient,
-    TableTransactionError,
 )
 from requests import RequestException
 
@@ -32,26 +29,24 @@ from shared.adapters.storage_account import (
     transport,
 )
 from shared.adapters.table_rules import check_key, check_operations, check_range
+from shared.adapters.table_writes import Credential, RefusedOperation, TableWrites
 from shared.errors import RowChanged, RowExists, RowMissing, StorageUnavailable
-from shared.ports import ANY, Committed, Delete, Insert, Operation, Row, Rows, Update
-from shared.rows import Value
+from shared.ports import Committed, Operation, Row, Rows
 from shared.settings import Settings
 
 _PAGE = 1000
-_INT32 = 2**31
 _OWN = ("PartitionKey", "RowKey")
-_NOTHING_BACK = {"headers": {"Prefer": "return-no-content"}}  # else an insert's answer repeats the whole row
 # What the SDK lets through where an answer breaks off: it then looks at parts that are not there.
 _UNREADABLE = (AttributeError, IndexError, ValueError, HTTPException, RequestException)
-Step = tuple[str, dict[str, Any], dict[str, Any]]
 Result = TypeVar("Result")
 
 
 class StorageTable:
     """One table, see the port; makes the table itself on the first write. Thread-safe."""
 
-    def __init__(self, client: TableClient) -> None:
+    def __init__(self, client: TableClient, writes: TableWrites) -> None:
         self._client = client
+        self._writes = writes
 
     def get(self, partition: str, key: str) -> Row | None:
         """Return the row, or None. Raises `StorageUnavailable`."""
@@ -83,29 +78,22 @@ class StorageTable:
         """Do all operations or none. Raises `RowExists`, `RowChanged`, `RowMissing`, `StorageUnavailable`."""
         check_operations(partition, operations)
         heard = Heard()
-        steps = [_step(partition, operation) for operation in operations]
-        send = partial(self._one, steps[0], heard) if len(steps) == 1 else partial(self._all, steps, heard)
+        send = partial(self._one if len(operations) == 1 else self._all, partition, operations, heard)
         try:
             etags = self._prepared(send)
         except HttpResponseError as error:
-            index = error.index if isinstance(error, TableTransactionError) else 0
+            index = error.index if isinstance(error, RefusedOperation) and error.index < len(operations) else 0
             raise _conflict(error, operations[index].key) from error
-        if heard.status == 404:  # the SDK is silent about a lone delete of a row that is gone
-            raise RowMissing(operations[0].key)
         return Committed(etags, heard.time)
 
-    def _one(self, step: Step, heard: Heard) -> list[str]:
-        """Return the etag of a lone write, which costs less than a transaction of one."""
-        verb, entity, options = step
-        answer = getattr(self._client, f"{verb}_entity")(entity, **options, **NO_RETRIES, raw_response_hook=heard)
-        return ["" if answer is None else str(answer["etag"])]
+    def _one(self, partition: str, operations: Sequence[Operation], heard: Heard) -> list[str]:
+        return [self._writes.one(self._client.table_name, partition, operations[0], heard)]
 
-    def _all(self, steps: list[Step], heard: Heard) -> list[str]:
-        """Return the etags of a transaction."""
-        answers = self._client.submit_transaction(steps, **NO_RETRIES, raw_response_hook=heard)
-        if len(answers) != len(steps):
+    def _all(self, partition: str, operations: Sequence[Operation], heard: Heard) -> list[str]:
+        etags = self._writes.all(self._client.table_name, partition, operations, heard)
+        if etags is None:
             raise _broken_off()
-        return [str(answer.get("etag", "")) for answer in answers]
+        return etags
 
     def _prepared(self, write: Callable[[], Result]) -> Result:
         """Return what *write* returns; make the table and call it again where there is none."""
@@ -123,15 +111,21 @@ class StorageTables:
     """The tables of the product in one storage account; connects on first use."""
 
     def __init__(self, account: StorageAccount, network: RequestsTransport | None = None) -> None:
-        service = _service(account, network or transport())
-        self.connections = StorageTable(service.get_table_client("connections"))
-        self.credentials = StorageTable(service.get_table_client("credentials"))
-        self.grants = StorageTable(service.get_table_client("grants"))
-        self.tickets = StorageTable(service.get_table_client("tickets"))
-        self.receipts = StorageTable(service.get_table_client("receipts"))
-        self.outbox = StorageTable(service.get_table_client("outbox"))
-        self.log = StorageTable(service.get_table_client("log"))
-        self.audit = StorageTable(service.get_table_client("audit"))
+        network = network or transport()
+        service = _service(account, network)
+        writes = TableWrites(service.url, _credential(service), network)
+
+        def table(name: str) -> StorageTable:
+            return StorageTable(service.get_table_client(name), writes)
+
+        self.connections = table("connections")
+        self.credentials = table("credentials")
+        self.grants = table("grants")
+        self.tickets = table("tickets")
+        self.receipts = table("receipts")
+        self.outbox = table("outbox")
+        self.log = table("log")
+        self.audit = table("audit")
 
 
 def open_tables(settings: Settings, credential: TokenCredential | None) -> StorageTables:
@@ -144,6 +138,13 @@ def _service(account: StorageAccount, network: RequestsTransport) -> TableServic
     if account.connection_string:
         return TableServiceClient.from_connection_string(account.connection_string, **options)
     return TableServiceClient(account.url("table"), credential=account.credential, **options)
+
+
+def _credential(service: TableServiceClient) -> Credential:
+    """Return what *service* signs with. Raises ValueError where there is nothing."""
+    if service.credential is None:
+        raise ValueError("storage needs a connection string or the app's identity")
+    return service.credential
 
 
 def _written(write: Callable[[], Result]) -> Result:
@@ -166,32 +167,6 @@ def _row(entity: TableEntity) -> Row:
         if name not in _OWN
     }
     return Row(entity["RowKey"], values, entity.metadata["etag"] or "")
-
-
-def _step(partition: str, operation: Operation) -> Step:
-    """Return the SDK's verb, entity and options for *operation*."""
-    entity: dict[str, Any] = {"PartitionKey": partition, "RowKey": operation.key}
-    if not isinstance(operation, Delete):
-        entity.update({name: _property(value) for name, value in operation.values.items()})
-    match operation:
-        case Insert():
-            return "create", entity, _NOTHING_BACK
-        case Update(etag=etag):
-            return "update", entity, _condition(etag)
-        case Delete(etag=etag):
-            return "delete", entity, _condition(etag)
-        case _:
-            return "upsert", entity, {}
-
-
-def _condition(etag: str) -> dict[str, Any]:
-    return {} if etag == ANY else {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-
-
-def _property(value: Value) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool) and not -_INT32 <= value < _INT32:
-        return EntityProperty(value, EdmType.INT64)
-    return value
 
 
 def _conflict(error: HttpResponseError, key: str) -> Exception:

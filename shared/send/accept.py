@@ -3,9 +3,7 @@
 import hashlib
 import json
 import logging
-import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,15 +28,15 @@ from shared.identifiers import new_entry_id
 from shared.outbox import moves
 from shared.outbox.rows import GATE_KEY, Entry, KeyUse, entry_key, key_hash, key_key, listed, short_subject
 from shared.outbox.work import OPEN, Status, Work
-from shared.ports import ANY, BlobStore, Clock, Operation, Table, Update, Wakeups
+from shared.ports import ANY, BlobStore, Clock, Operation, Table, Update
 from shared.rows import decode
-from shared.schedule import QUEUES, SEND, DueRow, Wakeup, minute_bucket
 from shared.send.drafting import envelope
 from shared.send.loops import LOOP_FIRST, Counted, counted
 from shared.send.storing import opening, read_entry
 from shared.send.uploads import Uploads, refuse_oversize, used
+from shared.send.waking import DueRows, SharedWakeups
 from shared.status_notices import Tellings
-from shared.times import to_text
+from shared.times import from_text, to_text
 
 log = logging.getLogger("mailgrant.send")
 
@@ -68,35 +66,16 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The entry that answers a request; *replayed* where an earlier request made it."""
+    """
+    The entry that answers a request; *replayed* where an earlier request made it.
+
+    *due_in* is how many seconds later than now, by storage's clock, it is to be sent.
+    """
 
     id: str
     status: Status
     replayed: bool = False
-
-
-class DueRows:
-    """Makes sure of a connection's due row of the minute, at most once a minute and process."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self._minute: datetime | None = None
-        self._sure: set[str] = set()
-        self._lock = threading.Lock()
-
-    def ensure(self, connection: Connection, now: datetime) -> None:
-        """Have a row that fires within 3 minutes, whatever becomes of the wake-up. Raises `StorageUnavailable`."""
-        minute = minute_bucket(now)
-        with self._lock:
-            if self._minute != minute:
-                self._minute, self._sure = minute, set()
-            if connection.id in self._sure:
-                return
-        with suppress(RowExists):
-            self._table.commit(connection.shard, [DueRow(minute, SEND, connection.id).insert()])
-        with self._lock:
-            if self._minute == minute:
-                self._sure.add(connection.id)
+    due_in: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +84,7 @@ class Accept:
 
     outbox: Table
     blobs: BlobStore
-    wakeups: Wakeups
+    wakeups: SharedWakeups
     due_rows: DueRows
     uploads: Uploads
     now: Clock
@@ -143,7 +122,8 @@ class Accept:
             self._forget(payload)
         else:
             log.info("send.queued entry_id=%s bytes=%d files=%d", entry_id, size, len(files))
-        self._wake(connection)
+        if accepted.status in OPEN:
+            self.wakeups.wake(connection.id, accepted.due_in)
         return accepted
 
     def _open(self, entry: Entry, submission: Submission, now: datetime) -> Accepted:
@@ -172,9 +152,10 @@ class Accept:
         marks: list[Operation] = [Update(key, {"used_at": at}, ANY) for key, at in uploads]
         telling = self.tellings(entry.connection_id) if self.tellings and work.status not in OPEN else None
         told = telling(work) if telling else ()
+        due_in = 0.0
         try:
             rows = [*opening(entry, work, submission.body_hash), *marks, *more, *told]
-            self.outbox.commit(entry.connection_id, rows)
+            due_in = _seconds_until_due(work, self.outbox.commit(entry.connection_id, rows).storage_time)
         except RowExists as error:
             if error.key.startswith(LOOP_FIRST):
                 raise
@@ -188,7 +169,7 @@ class Accept:
                 raise
         if telling:
             telling.wake()
-        return Accepted(entry.id, work.status)
+        return Accepted(entry.id, work.status, due_in=due_in)
 
     def _existing(self, entry: Entry, submission: Submission, error: RowExists) -> Accepted:
         row = self.outbox.get(entry.connection_id, key_key(entry.key_hash)) if entry.key_hash else None
@@ -209,17 +190,18 @@ class Accept:
         except StorageUnavailable:
             log.warning("send.payload_left")
 
-    def _wake(self, connection: Connection) -> None:
-        try:
-            self.wakeups.put(QUEUES[SEND], Wakeup(SEND, connection.id).to_body())
-        except StorageUnavailable:
-            log.warning("send.wakeup_lost connection_id=%s", connection.id)  # the due row of the minute covers it
-
 
 def body_hash(body: Any) -> str:
     """Return the hash by which two parsed bodies are told to be the same, whatever their spelling."""
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _seconds_until_due(work: Work, storage_time: datetime) -> float:
+    """Return how long a mail waits; a second less, since storage tells its time in whole seconds, cut."""
+    if not work.not_before:
+        return 0.0
+    return max(0.0, (from_text(work.not_before) - storage_time).total_seconds() - 1)
 
 
 def _refuse_strangers(connection: Connection, mail: Outgoing) -> None:

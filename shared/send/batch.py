@@ -78,6 +78,7 @@ class Batch:
     _worked: int = 0
     _finished: bool = False
     _unreachable: int = 0
+    _given_up: int = 0
     _next: datetime | None = None
     _done: list[Held] = field(default_factory=list)
     _sender: Sender | None = None
@@ -88,9 +89,14 @@ class Batch:
         if (upcoming := bring_forward(self.writer, self.now() + EARLY)) is not None:
             self._due(upcoming)
         with ThreadPoolExecutor(THREADS, "send") as pool:
-            for page in self._pages():
+            for page, more in self._pages():
+                given_up = self._given_up
                 self._page(pool, page)
                 if self._smoothed:  # what comes later in the outbox waits as well
+                    break
+                if not self._sends and self._given_up == given_up:  # what comes later has waited for less
+                    if more and self.mailbox is not None:
+                        self._due(self.now())
                     break
         self._finish(0)
         if self._lost:
@@ -106,11 +112,12 @@ class Batch:
         """Whether it ended before everything due was tried."""
         return self._stopped
 
-    def _pages(self) -> Iterator[list[Held]]:
+    def _pages(self) -> Iterator[tuple[list[Held], bool]]:
+        """Yield what waits, oldest first, a page at a time, and whether there may be more."""
         first = WORK_FIRST
         while True:
             rows = self.writer.table.read(self.writer.partition, first, ACTIVE_LAST, PAGE).rows
-            yield [held for row in rows if (held := _readable(row)) is not None]
+            yield [held for row in rows if (held := _readable(row)) is not None], len(rows) == PAGE
             if len(rows) < PAGE:
                 return
             first = f"{rows[-1].key}-"
@@ -164,8 +171,17 @@ class Batch:
         except RaceLost:
             self._due(self.now() + AFTER_RACE)  # whoever wrote it sees to it; this is in case of their death
 
+    @property
+    def _sends(self) -> bool:
+        """Whether anything may be sent any more in this run."""
+        return self.mailbox is not None and not self._stopped
+
     def _end(self, held: Held) -> Held:
-        return self.patience.end(held, self.now()) or held
+        ended = self.patience.end(held, self.now())
+        if ended is not None:
+            with self._lock:
+                self._given_up += 1
+        return ended or held
 
     def _advance(self, sender: Sender, held: Held) -> Held:
         if self._stopped:

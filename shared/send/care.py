@@ -95,8 +95,8 @@ class Care:
             )
             self.known |= confirming.check({one.id: self._kept(one) for one in group if self.known[one.id].check_at})
         if tidies:
-            named = {one.id: one for one in group}
-            Orphans(self.writer(group[0]).table, self.graph, self.guard, mailbox, self.now, self._failed).tidy(named)
+            orphans = Orphans(self.writer(group[0]).table, self.graph, self.guard, mailbox, self.now, self._failed)
+            orphans.tidy(group[0].box)
             self.known |= {one.id: self._tidied(self.known[one.id]) for one in group}
 
     def _kept(self, connection: Connection) -> Kept:

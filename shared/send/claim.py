@@ -75,6 +75,8 @@ def claim(turns: Turns, wakeup: Wakeup) -> Claim | None:
     gone: set[str] = set()
     for _ in range(_TRIES):
         view = turns.look(box_of(wakeup.id))
+        if view.is_strange(wakeup.id):
+            return None  # its due row fires until it can be read
         if wakeup.id not in view.connections:
             raise ConnectionGone(view)
         if not _is_wanted(view, wakeup):

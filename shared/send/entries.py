@@ -18,6 +18,7 @@ from shared.outbox.rows import (
     entry_key,
     invert,
     invert_time,
+    later_key,
     ulid_of,
     with_progress,
     work_key,
@@ -30,6 +31,7 @@ from shared.status_notices import Tellings
 
 _TRIES = 4
 _SCANNED = 1000  # rows looked through for one page of a filter that has no rows of its own
+_AT_ONCE = 100  # of these rows, so many are compared with what they have become by one or two more reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,10 @@ class Entries:
         if wanted.cursor and not is_ulid(wanted.cursor):
             raise InvalidRequest("The cursor is not one of ours.", [FieldFault("?cursor", "invalid", "not a cursor")])
         if wanted.status in OPEN:
-            found = list(islice(self._open(connection_id, wanted), wanted.limit + 1))
+            rows = self.table.read(connection_id, "w|", "w~", _SCANNED + 1).rows
+            if len(rows) > _SCANNED:
+                return self._crowded(connection_id, wanted)
+            found = list(islice(self._open(connection_id, wanted, rows), wanted.limit + 1))
             page = found[: wanted.limit]
             return Page(page, _cursor(page[-1]) if len(found) > wanted.limit else None)
         viewed = wanted.status in VIEWED and not wanted.searches
@@ -149,10 +154,10 @@ class Entries:
         entries = [decode(Entry, row.values) for row in found if row is not None]
         return Page(entries, keys[-1] if len(rows) > wanted.limit else None)
 
-    def _open(self, connection_id: str, wanted: Wanted) -> Iterator[Entry]:
-        """Yield entries by their progress rows, which hold the truth and are few."""
+    def _open(self, connection_id: str, wanted: Wanted, rows: list[Row]) -> Iterator[Entry]:
+        """Yield entries by their progress *rows*, which hold the truth and are few."""
         first, last = _bounds(ENTRY_FIRST, ENTRY_LAST, wanted)
-        for row in reversed(self.table.read(connection_id, "w|", "w~").rows):
+        for row in reversed(rows):
             work = decode(Work, row.values)
             if work.status != wanted.status or not first <= entry_key(work.id) < last:
                 continue
@@ -160,12 +165,29 @@ class Entries:
             if entry is not None and wanted.names(found := decode(Entry, entry.values)):
                 yield with_progress(found, work)
 
+    def _crowded(self, connection_id: str, wanted: Wanted) -> Page:
+        """Return a page of open entries where they are many, by as many of the newest entries as one read holds."""
+        first, last = _bounds(ENTRY_FIRST, ENTRY_LAST, wanted)
+        rows = self.table.read(connection_id, first, last, _SCANNED).rows
+        waiting = [row for row in rows if row.values.get("status") in OPEN]
+        found: list[Entry] = []
+        for at in range(0, len(waiting), _AT_ONCE):
+            entries = [decode(Entry, row.values) for row in waiting[at : at + _AT_ONCE]]
+            live = self._live(connection_id, [entry for entry in entries if wanted.names(entry)])
+            found += [entry for entry in live if entry.status == wanted.status]
+            if len(found) > wanted.limit:
+                return Page(found[: wanted.limit], _cursor(found[wanted.limit - 1]))
+        return Page(found, rows[-1].key.removeprefix(ENTRY_FIRST) if len(rows) == _SCANNED else None)
+
     def _live(self, connection_id: str, entries: list[Entry]) -> list[Entry]:
-        """Return *entries* as they stand now; one range read serves all that are open."""
+        """Return *entries* as they stand now; one range read serves all that are open, one those for much later."""
         keys = [work_key(entry.id) for entry in entries if entry.status in OPEN]
         if not keys:
             return entries
         rows = self.table.read(connection_id, min(keys), f"{max(keys)}-").rows
+        apart = [later_key(entry.id) for entry in entries if entry.status in OPEN and entry.not_before]
+        if apart:
+            rows += self.table.read(connection_id, min(apart), f"{max(apart)}-").rows
         works = {held.work.id: held.work for held in map(Held.of, rows)}
         return [
             with_progress(entry, works[entry.id])

@@ -1,12 +1,12 @@
 """Drafts that nobody will ever send: made by workers that died, or for mails that were given up. They are removed."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.errors import Fault
-from shared.identifiers import split_entry_id
+from shared.identifiers import box_of, split_entry_id
 from shared.outbox.rows import Entry
 from shared.outbox.work import Status
 from shared.ports import GraphMailbox, GraphSent, Marked, Table
@@ -31,13 +31,17 @@ class Orphans:
     now: Callable[[], datetime]
     failed: Callable[[Fault], None]
 
-    def tidy(self, connections: Mapping[str, object]) -> None:
-        """Remove the orphans of these *connections*. Raises `TurnLost`, `StorageUnavailable`."""
+    def tidy(self, box: str) -> None:
+        """
+        Remove the orphans of the connections of this *box*, also of deleted ones, for which nobody works any more.
+
+        Raises `TurnLost`, `StorageUnavailable`.
+        """
         before = to_text((self.now() - OLD).replace(microsecond=0))
         try:
             for draft in self.guard.call(lambda: self.graph.old_drafts(self.mailbox, before)):
                 parts = split_entry_id(draft.marker)
-                entry = read_entry(self.outbox, draft.marker) if parts and parts[0] in connections else None
+                entry = read_entry(self.outbox, draft.marker) if parts and box_of(parts[0]) == box else None
                 if entry is not None and is_orphan(draft, entry):
                     self._remove(draft)
         except Fault as fault:

@@ -17,10 +17,11 @@ from shared.outbox.work import OPEN, Periods
 from shared.ports import GraphMailbox, Insert
 from shared.rows import encode
 from shared.schedule import DUE_FIRST, SEND, Wakeup, due_upto
-from shared.send.accept import Accept, DueRows, Submission
+from shared.send.accept import Accept, Submission
 from shared.send.drain import Drain
 from shared.send.entries import Entries
 from shared.send.uploads import Uploads
+from shared.send.waking import DueRows, SharedWakeups
 from shared.tick import Tick
 from shared.turns import Turns
 from tests.fakes import MemoryBlobStore, MemoryTables, MemoryVault, MemoryWakeups, MovableClock
@@ -105,7 +106,8 @@ class Sending:
         self.links = MemoryLinks(self.blobs.uploads)
         self.uploads = Uploads(self.tables.outbox, self.links, self.clock)
         due_rows = DueRows(self.tables.connections)
-        self.acceptance = Accept(self.tables.outbox, self.blobs, self.wakeups, due_rows, self.uploads, self.clock)
+        wakeups = SharedWakeups(self.wakeups, self.clock.monotonic)
+        self.acceptance = Accept(self.tables.outbox, self.blobs, wakeups, due_rows, self.uploads, self.clock)
         self.entries = Entries(self.tables.outbox, self.clock)
         for table in (self.tables.connections, self.tables.outbox):
             table.failures.before = lambda method: self.killer.step(f"before {method}")

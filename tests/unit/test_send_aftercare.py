@@ -49,6 +49,20 @@ def test_an_old_draft_beside_a_sent_mail_is_removed() -> None:
     assert ["young"] == [item.id for item in world.exchange.items.values() if item.is_draft]
 
 
+def test_an_old_draft_of_a_deleted_connection_is_removed_by_the_next_of_its_mailbox() -> None:
+    """Nobody works for the connection any more whose worker left it; whoever sends from the mailbox later tidies."""
+    world = Sending(confirms=True)
+    entry_id = world.accept()
+    world.finish(entry_id)
+    orphan(world, entry_id)
+    world.changes().delete(world.connection.id)
+    world.connection = world.make()
+    world.accept()
+    world.run(27 * 3600)
+
+    assert [] == world.exchange.drafts()
+
+
 def test_drafts_of_mails_whose_end_is_not_known_are_evidence() -> None:
     """While it is sending, or nobody knows, every draft of the mail stays; drafts of strangers always do."""
     world = Sending(Modes(copy="never"), confirms=True)

@@ -15,6 +15,7 @@ from shared.ports import ANY, Delete, Update
 from shared.rows import decode
 from shared.schedule import Wakeup
 from shared.send.accept import Submission
+from shared.send.waking import BURST_SECONDS
 from tests.fakes.exchange import Modes, lost_answer
 from tests.scenes.sending import MAIL, QUEUE, Killer, Sending
 
@@ -37,7 +38,7 @@ def test_a_mail_is_sent_with_three_storage_calls_of_its_own() -> None:
     assert {1} == {world.exchange.copies[entry_id] for entry_id in ids}
     assert 60 == world.blobs.outbox.calls["get"]
     assert 60 * 2 + 2 == world.tables.outbox.calls["commit"]
-    assert 60 + 2 == world.tables.outbox.calls["read"]  # one a wake-up, the scan, and one of what was for later
+    assert 3 == world.tables.outbox.calls["read"]  # one for the wake-up, the scan, and one of what was for later
     assert 2 == world.tables.connections.calls["commit"] - connections
     assert {Status.ACCEPTED} == {world.entry(entry_id).status for entry_id in ids}
     assert [] == [key for _, key in world.tables.outbox.everything() if key.startswith("w|")]
@@ -281,6 +282,7 @@ def test_a_mail_accepted_during_a_drain_is_taken_along_or_woken() -> None:
     def comes_late(name: str) -> None:
         nonlocal second
         if name == "after send" and not second:
+            world.clock.advance(BURST_SECONDS)
             second = world.accept()
             world.drain.run(Wakeup.from_body(world.wakeups.take(QUEUE)[-1]))
 
@@ -378,3 +380,21 @@ def test_a_death_at_any_boundary_of_a_plain_send_costs_nothing(boundary: int) ->
     entry = world.finish(entry_id)
 
     assert (Status.ACCEPTED, 1) == (entry.status, world.exchange.copies[entry_id])
+
+
+@pytest.mark.parametrize("key_of", [connection_key, run_key])
+def test_a_connection_that_cannot_be_read_is_not_taken_for_deleted(key_of: Callable[[str], str]) -> None:
+    """Its mails wait for whoever can read it, and go then."""
+    world = Sending()
+    entry_id, key = world.accept(), key_of(world.connection.id)
+    before = world.tables.connections.get(world.connection.shard, key)
+    assert before is not None
+    strange = {"fault": "{"} if key_of is run_key else {"direction": "sideways"}
+    world.tables.connections.commit(world.connection.shard, [Update(key, strange, ANY)])
+    world.run(600)
+    assert (Status.QUEUED, 0) == (world.entry(entry_id).status, world.exchange.copies[entry_id])
+
+    restored = {name: before.values[name] for name in strange}
+    world.tables.connections.commit(world.connection.shard, [Update(key, restored, ANY)])
+    world.run(600)
+    assert (Status.ACCEPTED, 1) == (world.entry(entry_id).status, world.exchange.copies[entry_id])

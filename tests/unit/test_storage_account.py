@@ -30,6 +30,21 @@ def test_a_netrc_changes_no_signature(tmp_path: Path, monkeypatch: pytest.Monkey
     assert ("SharedKey x", "2") == (prepared.headers["Authorization"], prepared.headers["Content-Length"])
 
 
+@pytest.mark.parametrize("name", ["https_proxy", "HTTP_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_the_environment_is_asked_only_where_it_says_something(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy or a certificate of the machine's own counts; without any, no call looks for them."""
+    for other in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle"):
+        monkeypatch.delenv(other, raising=False)
+        monkeypatch.delenv(other.upper(), raising=False)
+    silent = transport().session
+    monkeypatch.setenv(name, "http://proxy.example:3128")
+    told = transport().session
+    assert silent is not None
+    assert told is not None
+
+    assert (False, True) == (silent.trust_env, told.trust_env)
+
+
 @pytest.mark.parametrize(
     ("vault", "host"),
     [

@@ -1,6 +1,7 @@
 """What answers and silences of storage mean to the product: a network under the real client that plays them."""
 
 import json
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from io import BytesIO
@@ -17,10 +18,12 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from shared.adapters.storage_account import StorageAccount
 from shared.adapters.table_storage import StorageTable, StorageTables
 from shared.errors import RowChanged, RowExists, RowMissing, StorageError, StorageUnavailable
-from shared.ports import Delete, Insert, Operation, Upsert
+from shared.ports import Delete, Insert, Operation, Update, Upsert
+from shared.rows import Value
 
 DATE = "Mon, 02 Mar 2026 09:30:15 GMT"
 ACCOUNT = StorageAccount("AccountName=contoso;AccountKey=bm8gcmVhbCBrZXk=;EndpointSuffix=core.windows.net")
+SIGNED = "TableEndpoint=https://contoso.table.core.windows.net/;SharedAccessSignature=sv=1&sig=a%2Bb"
 Outcome = Exception | tuple[int, str]
 
 REFUSED_CONNECTION = requests.ConnectTimeout()
@@ -206,6 +209,69 @@ def test_a_shared_access_signature_signs() -> None:
 
     assert str(network.seen[0].url).endswith("sv=2024&sig=abc")
     assert "Authorization" not in network.seen[0].headers
+
+
+@pytest.mark.parametrize(
+    ("account", "authorization", "query"),
+    [
+        (ACCOUNT, "SharedKey contoso:", ""),
+        (StorageAccount(name="contoso", credential=Identity()), "Bearer token for https://storage.azure.com/", ""),
+        (StorageAccount(SIGNED), "", "sv=1&sig=a%2Bb"),
+    ],
+    ids=["key", "identity", "signature"],
+)
+def test_writes_are_signed_as_reads_are(account: StorageAccount, authorization: str, query: str) -> None:
+    """A lone write and a transaction go to the account's own address, signed by whatever it has."""
+    network = Network((204, ""), (202, parts(*["204 No Content\r\nETag: x\r\n\r\n"] * 2)))
+    table = network.table(account)
+    table.commit("a", [Update("row|1", {}, "e")])
+    transaction(table)
+
+    places = ["connections(PartitionKey='a',RowKey='row%7C1')", "$batch"]
+    expected = [f"https://contoso.table.core.windows.net/{place}{'?' if query else ''}{query}" for place in places]
+    assert expected == [str(request.url) for request in network.seen]
+    for request in network.seen:
+        assert str(request.headers.get("Authorization", "")).startswith(authorization)
+
+
+def test_the_emulators_short_connection_string_is_understood() -> None:
+    """What the SDK takes for reads serves writes as well."""
+    network = Network((204, ""))
+    session = requests.Session()
+    session.mount("http://", network)
+    tables = StorageTables(StorageAccount("UseDevelopmentStorage=true"), RequestsTransport(session=session))
+    tables.connections.commit("a", [Delete("row")])
+
+    assert str(network.seen[0].url).startswith("http://127.0.0.1:10002/devstoreaccount1/connections(")
+    assert str(network.seen[0].headers["Authorization"]).startswith("SharedKey devstoreaccount1:")
+
+
+def test_a_value_says_its_type_where_json_does_not() -> None:
+    """Whole fractions, numbers beyond 32 bits and what is no number keep their type."""
+    network = Network((204, ""))
+    values: dict[str, Value] = {
+        "whole": 2.0,
+        "large": 2**40,
+        "none": math.nan,
+        "small": -7,
+        "yes": True,
+        "text": "\u00e4\r\n",
+    }
+    network.table().commit("a", [Upsert("row", values)])
+
+    assert json.loads(str(network.seen[0].body)) == {
+        "PartitionKey": "a",
+        "RowKey": "row",
+        "whole": 2.0,
+        "whole@odata.type": "Edm.Double",
+        "large": str(2**40),
+        "large@odata.type": "Edm.Int64",
+        "none": "NaN",
+        "none@odata.type": "Edm.Double",
+        "small": -7,
+        "yes": True,
+        "text": "\u00e4\r\n",
+    }
 
 
 def test_a_connection_string_without_key_is_refused() -> None:
