@@ -20,6 +20,8 @@ FIRST, LAST = "-", "~"
 """Around every key that there can be."""
 PAGE = 100
 """Rows per read, as many as one transaction deletes."""
+COUNTED = 1000
+"""Rows per read where they are only counted, as many as one answer holds."""
 DAY = timedelta(days=1)
 LONGEST_LOG_DAYS = 32
 """The run log goes after 30 days; a day more on either side for clocks and for a run of housekeeping that is late."""
@@ -57,7 +59,7 @@ class Erasing:
         mails = entries = rows = 0
         for table in (self.tables.receipts, self.tables.outbox):
             first = FIRST
-            while found := table.read(connection_id, first, LAST, PAGE).rows:
+            while found := table.read(connection_id, first, LAST, COUNTED).rows:
                 rows += len(found)
                 listed = sum(row.key.startswith("m|") for row in found)
                 mails += listed if table is self.tables.receipts else 0

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import chain
 
 from shared.errors import NotFound, RowChanged, RowMissing, StorageUnavailable
 from shared.identifiers import split_receipt_id
 from shared.ports import Blobs, Delete, Operation, Tables
-from shared.receipts import ReceiptStatus, bare, change, packed, read_receipt, receipt_key
+from shared.receipts import Receipt, ReceiptStatus, bare, change, packed, read_receipt, receipt_key
+from shared.times import to_key
 
 _WORK = ("wd", "wa", "wf", "wk")
+SLACK = timedelta(seconds=2)
+"""Storage tells its time in whole seconds, cut."""
 TRIES = 5
 
 
@@ -44,7 +48,7 @@ class Erasure:
             for path in self.blobs.names(f"{before.blob.rpartition('/')[0]}/"):
                 self.blobs.delete(path)
         after = replace(bare(before, ReceiptStatus.EXPIRED), graph_id="")
-        groups: list[Sequence[Operation]] = [[Delete(key)] for key in self._work(connection_id, message_hash)]
+        groups: list[Sequence[Operation]] = [[Delete(key)] for key in self._work(connection_id, before)]
         if after != before:
             groups.insert(0, change(before, after, row.etag))
         try:
@@ -54,10 +58,12 @@ class Erasure:
             return False
         return True
 
-    def _work(self, connection_id: str, message_hash: str) -> list[str]:
+    def _work(self, connection_id: str, receipt: Receipt) -> list[str]:
+        """Return the keys of the mail's work, none of which is due before it was stored."""
+        since = to_key(receipt.stored_moment() - SLACK)
         return [
             row.key
             for kind in _WORK
-            for row in self.tables.receipts.read(connection_id, f"{kind}|", f"{kind}~").rows
-            if row.key.endswith(f"|{message_hash}")
+            for row in self.tables.receipts.read(connection_id, f"{kind}|{since}", f"{kind}~").rows
+            if row.key.endswith(f"|{receipt.hash}")
         ]

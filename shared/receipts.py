@@ -1,5 +1,7 @@
 """A receipt: the durable record of one fetched message, its states, and the rows that hold it and its work."""
 
+import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -8,9 +10,11 @@ from typing import Any
 
 from shared.errors import Fault, RecordedFault
 from shared.identifiers import short_hash
-from shared.ports import Delete, Insert, Listed, Operation, Update, Upsert
-from shared.rows import decode, encode
+from shared.ports import ANY, Delete, Insert, Listed, Operation, Row, Update, Upsert
+from shared.rows import decode, encode, readable
 from shared.times import from_key, from_text, to_inverted_key, to_key, to_text
+
+log = logging.getLogger("mailgrant.rows")
 
 SUBJECT_LENGTH = 200
 MAX_OPERATIONS = 100
@@ -105,12 +109,19 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A work row: what (*kind*) is to be done for the message of *hash*, when (*at*), and how often it was tried."""
+    """
+    A work row: what (*kind*) is to be done for the message of *hash*, when (*at*), and how often it was tried.
+
+    *snapshot* is what the receipt said when the row was made, as JSON, '' where the receipt is to be read; *etag* is
+    the row's own, as read. Whoever changes what a snapshot holds removes or rewrites its row in the same transaction.
+    """
 
     kind: str
     at: datetime
     hash: str
     attempts: int = 0
+    snapshot: str = ""
+    etag: str = ANY
 
     @property
     def key(self) -> str:
@@ -119,13 +130,36 @@ class Work:
 
     def insert(self) -> Upsert:
         """Return the operation that makes this row; work that stands there already is the same work."""
-        return Upsert(self.key, {"attempts": self.attempts})
+        return Upsert(self.key, {"attempts": self.attempts, "snapshot": self.snapshot})
 
     @classmethod
-    def from_row(cls, key: str, values: Any) -> "Work":
+    def from_row(cls, row: Row) -> "Work":
         """Return the work of a row."""
-        kind, at, message_hash = key.split("|", 2)
-        return cls(kind, from_key(at), message_hash, int(values.get("attempts", 0)))
+        kind, at, message_hash = row.key.split("|", 2)
+        attempts, snapshot = int(row.values.get("attempts", 0)), str(row.values.get("snapshot", ""))
+        return cls(kind, from_key(at), message_hash, attempts, snapshot, row.etag)
+
+    def untried(self) -> Receipt | None:
+        """Return the receipt as work that was never tried holds it, None where it is to be read; raises ValueError."""
+        return None if self.attempts or not self.snapshot else decode(Receipt, json.loads(self.snapshot))
+
+
+def works_of(rows: Sequence[Row]) -> list[Work]:
+    """Return the work of *rows*; what can be none, or is of a newer version, is logged and left alone."""
+    found: list[Work] = []
+    for row in rows:
+        try:
+            found.append(Work.from_row(row))
+        except (ValueError, OverflowError):
+            log.warning("rows.unreadable key=%s reason=no Work", row.key)
+    return found
+
+
+def delivery_of(receipt: Receipt, at: datetime) -> Work:
+    """Return the work to deliver stored mail; with it stands the receipt without what is personal in the mail."""
+    known = replace(receipt, subject="", sender="", internet_message_id="")
+    snapshot = json.dumps(encode(known), separators=(",", ":"), ensure_ascii=False) if receipt.blob else ""
+    return Work(DELIVER, at, receipt.hash, snapshot=snapshot)
 
 
 def fetch_attempt(now: datetime, fault: Fault | None) -> Attempt:
@@ -199,11 +233,11 @@ def change(before: Receipt, after: Receipt, etag: str) -> list[Operation]:
 
 
 def moved(work: Work, at: datetime) -> list[Operation]:
-    """Return the operations that put *work* off until *at*, counted as one more attempt."""
-    later = replace(work, at=at, attempts=work.attempts + 1)
+    """Return the operations that put *work* off until *at*, counted as one more attempt, if it stands there still."""
+    later = replace(work, at=at, attempts=work.attempts + 1, snapshot="")
     if later.key == work.key:
-        return [later.insert()]
-    return [Delete(work.key), later.insert()]
+        return [Update(work.key, later.insert().values, work.etag)]
+    return [Delete(work.key, work.etag), later.insert()]
 
 
 def bare(receipt: Receipt, status: ReceiptStatus) -> Receipt:
@@ -225,6 +259,11 @@ def day_range(day: str) -> tuple[str, str]:
     begins = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
     ends = begins + timedelta(days=1, milliseconds=-1)
     return f"d|{to_inverted_key(ends)}|", f"d|{to_inverted_key(begins)}~"
+
+
+def readable_receipt(row: Row) -> Receipt | None:
+    """Return the receipt of a row among many, None where it holds none: it is logged and left alone."""
+    return readable(Receipt, row.key, row.values)
 
 
 def read_receipt(values: Any) -> Receipt:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -14,7 +14,7 @@ from shared.deliver.job import ENABLE_AGAIN, DeliveryJob, LeaseLost
 from shared.errors import Fault, StorageError
 from shared.events import CONTENT_TYPE, EventMaker, for_queue, to_bytes
 from shared.mail.parsed import Automatic, Mail
-from shared.ports import Blobs, Clock, Table, Wakeups, Webhooks
+from shared.ports import ANY, Blobs, Clock, Table, Wakeups, Webhooks
 from shared.receipts import Receipt, ReceiptStatus, Work, public_id, read_receipt, receipt_key
 from shared.signing import Sign, signature_headers, signing_versions
 from shared.stored_mail import read_mail
@@ -105,7 +105,7 @@ class Handing:
     clock: Clock
     monotonic: Callable[[], float] = time.monotonic
 
-    def hand_over(self, job: DeliveryJob, work: Sequence[Work]) -> Batch:
+    def hand_over(self, job: DeliveryJob, work: Sequence[Work], workers: Executor) -> Batch:
         """Hand over the mails of *work*, and keep the claim while receivers take their time (20 s each at most)."""
         destination = job.connection.destination
         assert destination is not None  # noqa: S101 - whoever claims has looked
@@ -114,20 +114,19 @@ class Handing:
         except Fault as fault:
             return Batch([Outcome(item, fault=fault, ours=True) for item in work])
         lost = False
-        with ThreadPoolExecutor(AT_ONCE) as workers:
-            handed = [workers.submit(carried(self._one), job.connection, destination, secrets, item) for item in work]
-            left: set[Future[Outcome | StorageError]] = set(handed)
-            while left:
-                left = wait(left, timeout=job.lease.total_seconds() / 4, return_when=FIRST_COMPLETED).not_done
-                try:
-                    job.renew()
-                except LeaseLost:
-                    lost = True
-                    for future in left:
-                        future.cancel()
-                    left = {future for future in left if not future.cancelled()}
-                    wait(left)
-                    break
+        handed = [workers.submit(carried(self._one), job.connection, destination, secrets, item) for item in work]
+        left: set[Future[Outcome | StorageError]] = set(handed)
+        while left:
+            left = wait(left, timeout=job.lease.total_seconds() / 4, return_when=FIRST_COMPLETED).not_done
+            try:
+                job.renew()
+            except LeaseLost:
+                lost = True
+                for future in left:
+                    future.cancel()
+                left = {future for future in left if not future.cancelled()}
+                wait(left)
+                break
         results = [item.result() for item in handed if not item.cancelled()]
         troubles = [result for result in results if isinstance(result, StorageError)]
         outcomes = [result for result in results if isinstance(result, Outcome)]
@@ -143,11 +142,10 @@ class Handing:
     ) -> Outcome | StorageError:
         outcome = Outcome(work)
         try:
-            row = self.receipts.get(connection.id, receipt_key(work.hash))
-            if row is None:
+            receipt, etag = self._receipt_of(connection.id, work)
+            if receipt is None:
                 return outcome
-            receipt = read_receipt(row.values)
-            outcome = Outcome(work, receipt, row.etag)
+            outcome = Outcome(work, receipt, etag)
             if work.attempts and receipt.status == ReceiptStatus.DELIVERED:
                 # A failure leaves the receipt retrying, so another piece of work has delivered the mail since.
                 return replace(outcome, void=True)
@@ -167,6 +165,14 @@ class Handing:
                 "deliver.mail_failed connection_id=%s hash=%s error=%s", connection.id, work.hash, type(error).__name__
             )
             return replace(outcome, fault=Fault(_BROKEN, Code.INTERNAL_ERROR, retryable=True), ours=True)
+
+    def _receipt_of(self, connection_id: str, work: Work) -> tuple[Receipt | None, str]:
+        """Return the receipt of *work*, and its etag: any, where it came with the work, whose own etag fences it."""
+        known = work.untried()
+        if known is not None:
+            return known, ANY
+        row = self.receipts.get(connection_id, receipt_key(work.hash))
+        return (read_receipt(row.values), row.etag) if row is not None else (None, "")
 
     def _sent(
         self, outcome: Outcome, mail: Mail, connection: Connection, destination: Destination, secrets: Sequence[str]

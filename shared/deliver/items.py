@@ -7,7 +7,7 @@ from typing import Any
 from shared.errors import RowChanged, RowMissing
 from shared.notices import Pending
 from shared.ports import Row, Table, Update
-from shared.rows import decode
+from shared.rows import readable
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Item:
         self.waits = until if self.waits is None else min(self.waits, until)
 
 
-def read_item(table: Table, partition: str, row: Row) -> Item:
-    """Return the notice of a row."""
-    return Item(table, partition, row.key, row.etag, decode(Pending, row.values))
+def read_item(table: Table, partition: str, row: Row) -> Item | None:
+    """Return the notice of a row among others, None where it holds none: it is logged and left alone."""
+    pending = readable(Pending, row.key, row.values)
+    return Item(table, partition, row.key, row.etag, pending) if pending else None

@@ -108,7 +108,8 @@ class Notices:
             read = table.read(partition, first, last)
             times.append(read.storage_time)
             records |= {row.key: row for row in read.rows}
-            items += [read_item(table, partition, row) for row in read.rows if row.key.startswith(prefix)]
+            mine = [row for row in read.rows if row.key.startswith(prefix)]
+            items += [item for row in mine if (item := read_item(table, partition, row))]
         config = records.get(connection_key(owner)) if is_connection_id(owner) else None
         delivery = records.get(delivery_key(owner)) if is_connection_id(owner) else None
         return _Found(

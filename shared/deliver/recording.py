@@ -9,7 +9,7 @@ from shared.deliver.handing import Outcome
 from shared.deliver.job import DeliveryJob
 from shared.errors import Fault, RowChanged, RowMissing
 from shared.notices import EventType, Notice, marked_id
-from shared.ports import Delete, Operation, Table
+from shared.ports import ANY, Delete, Operation, Table
 from shared.receipts import (
     Attempt,
     Receipt,
@@ -18,7 +18,7 @@ from shared.receipts import (
     moved,
     packed,
     public_id,
-    read_receipt,
+    readable_receipt,
     receipt_key,
 )
 from shared.times import to_text
@@ -58,7 +58,7 @@ class Recorder:
     def _put_back_one(self, connection_id: str, message_hash: str) -> None:
         for _ in range(TRIES):
             row = self.receipts.get(connection_id, receipt_key(message_hash))
-            receipt = read_receipt(row.values) if row else None
+            receipt = readable_receipt(row) if row else None
             if row is None or receipt is None or receipt.status != ReceiptStatus.RETRYING or not receipt.deliverable:
                 return  # without content it is to be fetched again, whatever becomes of the destination
             try:
@@ -74,7 +74,9 @@ class Recorder:
         missing: set[str] = set()
         for _ in range(TRIES):
             row = self.receipts.get(job.connection.id, receipt_key(outcome.work.hash))
-            fresh = replace(outcome, receipt=read_receipt(row.values) if row else None, etag=row.etag if row else "")
+            work = replace(outcome.work, etag=ANY)  # whatever was said of it since
+            receipt, etag = (readable_receipt(row), row.etag) if row else (None, "")
+            fresh = replace(outcome, work=work, receipt=receipt, etag=etag)
             operations = [item for item in self._operations(job, fresh) if item.key not in missing]
             if not operations or (outcome.fault is not None and outcome.work.key in missing):
                 return  # its work was removed by someone who erased the mail
@@ -92,7 +94,7 @@ class Recorder:
         if outcome.fault is not None and outcome.ended and receipt is not None:
             failed = _tried(receipt, outcome, outcome.fault, ReceiptStatus.FAILED, now)
             told = _given_up(job.connection.id, failed, now)
-            return [*change(receipt, failed, outcome.etag), told, Delete(work.key)]
+            return [*change(receipt, failed, outcome.etag), told, Delete(work.key, work.etag)]
         if outcome.fault is not None:
             later = now + self.back.after(work.attempts + 1, outcome.fault.retry_after)
             operations = moved(work, min(later, now + LONGEST_WAIT))
@@ -102,8 +104,8 @@ class Recorder:
                 operations = [*change(receipt, tried, outcome.etag), *operations]
             return operations
         if receipt is None or outcome.void:
-            return [Delete(work.key)]
-        return [*change(receipt, _settled(receipt, outcome, now), outcome.etag), Delete(work.key)]
+            return [Delete(work.key, work.etag)]
+        return [*change(receipt, _settled(receipt, outcome, now), outcome.etag), Delete(work.key, work.etag)]
 
 
 def _tried(receipt: Receipt, outcome: Outcome, fault: Fault, status: ReceiptStatus, now: datetime) -> Receipt:

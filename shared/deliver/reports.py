@@ -13,7 +13,7 @@ from shared.following import Following
 from shared.identifiers import box_of, shard_of, split_entry_id
 from shared.mail.parsed import Automatic
 from shared.ports import Blobs, Tables, Wakeups
-from shared.rows import decode
+from shared.rows import readable
 from shared.status_notices import telling_of
 
 log = logging.getLogger("mailgrant.deliver")
@@ -65,5 +65,8 @@ class ReportReader:
     def _senders(self, connection: Connection) -> list[Connection]:
         first, last = box_range(box_of(connection.id))
         rows = self.tables.connections.read(shard_of(connection.id), first, last).rows
-        known = [decode(Connection, row.values) for row in rows if row.key.split("|")[2] == "conn"]
-        return [one for one in known if one.direction is Direction.OUTGOING and one.mailbox == connection.mailbox]
+        named = [row for row in rows if row.key.split("|")[2] == "conn"]
+        known = [readable(Connection, row.key, row.values) for row in named]
+        return [
+            one for one in known if one and one.direction is Direction.OUTGOING and one.mailbox == connection.mailbox
+        ]

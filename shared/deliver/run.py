@@ -8,13 +8,14 @@ that a death repeats few.
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.box import View
 from shared.connections import Back, Direction
-from shared.deliver.handing import Batch, Handing, Outcome, Secrets
+from shared.deliver.handing import AT_ONCE, Batch, Handing, Outcome, Secrets
 from shared.deliver.job import LONGEST_BACK, DeliveryJob, LeaseLost, claim, follow, held, leave_word, remove_stray
 from shared.deliver.recording import Recorder
 from shared.deliver.redelivering import Redelivering
@@ -23,7 +24,7 @@ from shared.errors import RowMissing
 from shared.events import EventMaker
 from shared.identifiers import box_of, is_connection_id, shard_of
 from shared.ports import BlobStore, Clock, Delete, Operation, Tables, Wakeups, Webhooks
-from shared.receipts import DELIVER, Work, work_range
+from shared.receipts import DELIVER, Work, work_range, works_of
 from shared.schedule import DELIVER as DELIVER_KIND
 from shared.schedule import QUEUES, Wakeup
 from shared.signing import Sign
@@ -34,6 +35,8 @@ from shared.turns import Turns
 log = logging.getLogger("mailgrant.deliver")
 
 BATCH = 16
+STRANGE = 20
+"""So many rows are read where one is wanted: what cannot be read must not hide what can."""
 MAX_SECONDS = 240.0
 CLAIM_TRIES = 5
 FRESH_SLACK = timedelta(seconds=5)
@@ -78,6 +81,8 @@ class Deliver:
             return
         for _ in range(CLAIM_TRIES):
             view = self._turns.look(box_of(wakeup.id))
+            if view.is_strange(wakeup.id):
+                return  # its due row fires until it can be read
             delivery = view.deliveries.get(wakeup.id)
             if delivery is not None and wakeup.id in view.connections and held(view, delivery):
                 if leave_word(self._table, view, delivery):
@@ -95,10 +100,11 @@ class Deliver:
     def _hold(self, job: DeliveryJob) -> None:
         ends = self._monotonic() + MAX_SECONDS
         try:
-            while True:
-                more = self._drain(job, ends)
-                if job.commit(self._next_at(job, more=more)):
-                    break
+            with ThreadPoolExecutor(AT_ONCE) as workers:
+                while True:
+                    more = self._drain(job, ends, workers)
+                    if job.commit(self._next_at(job, more=more)):
+                        break
         except LeaseLost:
             log.warning("deliver.lease_lost connection_id=%s", job.connection.id)
             return
@@ -106,7 +112,7 @@ class Deliver:
             wakeup = Wakeup(DELIVER_KIND, job.connection.id, job.delivery.seq, job.delivery.due)
             self._wakeups.put(QUEUES[DELIVER_KIND], wakeup.to_body())
 
-    def _drain(self, job: DeliveryJob, ends: float) -> bool:
+    def _drain(self, job: DeliveryJob, ends: float, workers: Executor) -> bool:
         """Hand over everything that is due; return whether time ran out before that."""
         if not self._redelivering.select(job, in_time=lambda: self._monotonic() < ends):
             return True
@@ -122,7 +128,7 @@ class Deliver:
             if not first:
                 job.refresh()  # a batch that follows must not go to a destination that was changed since
             first = False
-            batch = self._handing.hand_over(job, work)
+            batch = self._handing.hand_over(job, work, workers)
             self._settle(job, batch)
             self._reports.note(job.connection, batch.outcomes, job.now)
             if batch.trouble is not None:
@@ -172,11 +178,11 @@ class Deliver:
         """
         probing, whatever = job.delivery.paused, job.delivery.paused or job.delivery.backlog
         upto = None if whatever else job.now() + FRESH_SLACK
-        most = 1 if probing else BATCH + (len(failed) if whatever else 0)
+        most = STRANGE if probing else BATCH + (len(failed) if whatever else 0)
         rows = self._receipts.read(job.connection.id, *work_range(DELIVER, upto), most).rows
         found: dict[str, Work] = {}
         twice: list[Operation] = []
-        for work in (Work.from_row(row.key, row.values) for row in rows):
+        for work in works_of(rows):
             waits = work.attempts and work.at > job.now()
             if waits and (not whatever or (work.hash in failed and not probing)):
                 continue
@@ -190,19 +196,19 @@ class Deliver:
         if twice:
             with suppress(RowMissing):
                 self._receipts.commit(job.connection.id, twice)
-        return list(found.values())[:BATCH]
+        return list(found.values())[: 1 if probing else BATCH]
 
     def _next_at(self, job: DeliveryJob, *, more: bool) -> datetime | None:
         if job.delivery.disabled:
             return None
         if more:
             return job.now()
-        rows = self._receipts.read(job.connection.id, *work_range(DELIVER, None), 1).rows
-        if not rows:
+        left = works_of(self._receipts.read(job.connection.id, *work_range(DELIVER, None), STRANGE).rows)
+        if not left:
             return None
         if job.delivery.paused:
             return job.probe_at(self._back)
-        return max(Work.from_row(rows[0].key, rows[0].values).at, job.now())
+        return max(left[0].at, job.now())
 
     def _storage_clock(self, view: View) -> Callable[[], datetime]:
         return lambda: view.storage_time + timedelta(seconds=self._turns.monotonic() - view.read_at)

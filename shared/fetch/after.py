@@ -26,8 +26,10 @@ from shared.receipts import (
     moved,
     packed,
     read_receipt,
+    readable_receipt,
     receipt_key,
     work_range,
+    works_of,
 )
 from shared.times import to_text
 
@@ -71,8 +73,8 @@ class AfterFetch:
         for kind in (AFTER, REFETCH):
             due: list[tuple[Work, Receipt]] = []
             rows = self._receipts.read(job.connection.id, *work_range(kind, None), MOST_WORK).rows
-            standing = [Work.from_row(row.key, row.values) for row in rows]
-            if len(standing) == MOST_WORK:  # the first of the rest is due no sooner than the last of these
+            standing = works_of(rows)
+            if len(rows) == MOST_WORK and standing:  # the first of the rest is due no sooner than the last of these
                 job.wait_for(max(standing[-1].at, job.now()))
             for work in standing:
                 if work.at > job.now():
@@ -81,8 +83,8 @@ class AfterFetch:
                 row = self._receipts.get(job.connection.id, receipt_key(work.hash))
                 if row is None:
                     self._commit(job, [[Delete(work.key)]])
-                else:
-                    due.append((work, read_receipt(row.values)))
+                elif (receipt := readable_receipt(row)) is not None:
+                    due.append((work, receipt))
             if kind == AFTER:
                 self._apply(job, mailbox, self._not_yet_there(job, mailbox, due))
             else:

@@ -36,7 +36,7 @@ class FetchClaims:
     def drop(self, view: View, wakeup: Wakeup) -> None:
         """Leave a wake-up alone, and remove the due row that fired it unless it is all that the record has."""
         run = view.runs.get(wakeup.id)
-        if not wakeup.due or (run is not None and run.due == wakeup.due):
+        if not wakeup.due or (run is not None and run.due == wakeup.due) or view.is_strange(wakeup.id):
             return
         shard = shard_of(wakeup.id)
         # The tick moves a due row before it wakes anyone, so the record may name a row that now has another key.

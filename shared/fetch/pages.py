@@ -1,6 +1,7 @@
 """How a delta page becomes receipts: contents first, then receipts with their work, then whoever delivers is woken."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,11 +15,11 @@ from shared.leftovers import took
 from shared.ports import GraphMailbox, Listed, Operation, Table, Wakeups
 from shared.receipts import (
     AFTER,
-    DELIVER,
     REFETCH,
     Receipt,
     ReceiptStatus,
     Work,
+    delivery_of,
     fetch_attempt,
     hash_of,
     insertion,
@@ -29,14 +30,18 @@ from shared.receipts import (
 from shared.schedule import DELIVER as DELIVER_KIND
 from shared.schedule import QUEUES, Wakeup
 from shared.telemetry import carried
-from shared.times import from_text, to_text
+from shared.times import from_text, to_inverted_key, to_text
 from shared.turns import PERMITS
 
 FIRST_REFETCH = timedelta(minutes=1)
 CHATS = ("ipm.skypeteams.message", "ipm.note.microsoft.conversation")
-MOST_INDEX = 100_000
+MOST_INDEX = 5_000
+"""So many of the newest receipts are read as a list, once in a run, however many there are."""
+AROUND = 1_000
+SOON = timedelta(hours=1)
+"""Mail that was fetched as it came was stored this soon after it was received."""
 FEW = 10
-"""So many messages are looked up one by one; for more, the list of all receipts is read."""
+"""So many messages are looked up one by one; for more, lists of receipts are read first."""
 
 
 class PageStore:
@@ -109,6 +114,7 @@ class PageStore:
     def _unknown(self, job: Job, messages: list[Listed], *, known: bool) -> list[Listed]:
         if (known or (job.recheck and job.walking)) and len(messages) > FEW:
             messages = self._not_in_index(job, messages)
+            messages = self._not_around(job, messages) if len(messages) > FEW else messages
         if job.connection.continues:  # each time: what comes back into the folder was maybe taken before
             messages = [m for m in messages if not took(self._receipts, job.connection.continues, hash_of(m.id))]
         if not (job.recheck or known):
@@ -120,7 +126,7 @@ class PageStore:
         return unknown
 
     def _not_in_index(self, job: Job, messages: list[Listed]) -> list[Listed]:
-        """Leave out what the lists of receipts name; read once in a run, newest first, a thousand at a time."""
+        """Leave out what the newest rows of the lists of receipts name, which are read once in a run."""
         if job.index is None:
             found: set[str] = set()
             for partition in (job.connection.id, *job.connection.continues):
@@ -128,9 +134,16 @@ class PageStore:
                     row.key.rpartition("|")[2] for row in self._receipts.read(partition, "d|", "d~", MOST_INDEX).rows
                 )
             job.index = frozenset(found)
-        unknown = [message for message in messages if hash_of(message.id) not in job.index]
-        job.seen = job.seen or (job.recheck and len(unknown) < len(messages))
-        return unknown
+        return _left(job, messages, job.index)
+
+    def _not_around(self, job: Job, messages: list[Listed]) -> list[Listed]:
+        """Leave out what was stored about when these messages were received, which one read finds."""
+        times = [moment for message in messages if (moment := _received(message)) is not None]
+        if not times:
+            return messages
+        first, last = f"d|{to_inverted_key(max(times) + SOON)}|", f"d|{to_inverted_key(min(times))}~"
+        rows = self._receipts.read(job.connection.id, first, last, AROUND).rows
+        return _left(job, messages, {row.key.rpartition("|")[2] for row in rows})
 
     def _insert(self, job: Job, receipts: list[Receipt], now: datetime) -> list[Receipt]:
         made: list[Receipt] = []
@@ -181,7 +194,7 @@ def work_of(job: Job, receipt: Receipt, now: datetime) -> list[Work]:
     if receipt.status != ReceiptStatus.STORED:
         job.wait_for(now + FIRST_REFETCH)
         return [Work(REFETCH, now + FIRST_REFETCH, receipt.hash, 1)]
-    work = [Work(DELIVER, now, receipt.hash)]
+    work = [delivery_of(receipt, now)]
     if job.connection.after_fetch.action != Action.NONE and receipt.blob:  # what is not stored stays as it is
         work.append(Work(AFTER, now, receipt.hash))
     return work
@@ -214,10 +227,20 @@ def _counted(parts: Iterator[Coming], left: set[str]) -> Iterator[Coming]:
         yield coming
 
 
+def _left(job: Job, messages: list[Listed], known: AbstractSet[str]) -> list[Listed]:
+    """Return the messages whose hash is not *known*; others that are checked may never have been announced."""
+    unknown = [message for message in messages if hash_of(message.id) not in known]
+    job.seen = job.seen or (job.recheck and len(unknown) < len(messages))
+    return unknown
+
+
 def _older(message: Listed, since: datetime | None) -> bool:
-    if since is None or not message.received_at:
-        return False
+    received = _received(message)
+    return since is not None and received is not None and received < since
+
+
+def _received(message: Listed) -> datetime | None:
     try:
-        return from_text(message.received_at) < since
+        return from_text(message.received_at) if message.received_at else None
     except ValueError:
-        return False
+        return None

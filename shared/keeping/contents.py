@@ -22,7 +22,7 @@ from shared.receipts import (
     day_range,
     packed,
     public_id,
-    read_receipt,
+    readable_receipt,
     receipt_key,
     work_range,
 )
@@ -37,6 +37,7 @@ HELD = "wk"
 """The kind of work row that has the content of an undelivered mail looked at again."""
 WARNED = timedelta(days=7)
 PAGE = 90
+OPEN_PAGE = 1000
 TRIES = 3
 _CONTENT = frozenset({ReceiptStatus.STORED, ReceiptStatus.RETRYING, ReceiptStatus.DELIVERED, ReceiptStatus.FAILED})
 
@@ -48,6 +49,7 @@ class Contents:
     round: Round
     warned: bool = False
     _open: dict[str, list[str]] | None = field(default=None, repr=False)
+    _known_held: set[str] | None = field(default=None, repr=False)
 
     def expire(self, record: Keeping) -> Keeping:
         """Expire every day that is older than the retention; return how far that came. Raises `StorageUnavailable`."""
@@ -107,7 +109,7 @@ class Contents:
 
     def _emptied(self, day: str) -> bool:
         """Remove what else lies in the folder of *day*: mail fetched late, and blobs of which no receipt tells."""
-        held = {work.hash for work, _ in self._held()}
+        held = self._hashes_held()
         for path in self._paths_of(day):
             if _hash_in(path) in held:
                 continue
@@ -155,7 +157,7 @@ class Contents:
     def _hold(self, receipts: Sequence[Receipt]) -> None:
         """Keep the content of undelivered mail for a week, and tell of it in the same transaction."""
         connection, now = self.round.connection, self.round.now
-        held = {work.hash for work, _ in self._held()}
+        held = self._hashes_held()
         fresh = [receipt for receipt in receipts if receipt.hash not in held]
         if not fresh:
             return
@@ -166,6 +168,7 @@ class Contents:
         ends = now + WARNED
         rows = [Work(HELD, ends, receipt.hash).insert() for receipt in fresh]
         self.round.tables.receipts.commit(connection.id, [*rows, _warning(connection.id, fresh, now, ends)])
+        held.update(receipt.hash for receipt in fresh)
         log.warning("keeping.undelivered connection_id=%s count=%d", connection.id, len(fresh))
 
     def _look_at_held(self) -> None:
@@ -184,7 +187,13 @@ class Contents:
 
     def _held(self) -> list[tuple[Work, Row]]:
         rows = self.round.tables.receipts.read(self.round.connection.id, *work_range(HELD, None)).rows
-        return [(Work.from_row(row.key, row.values), row) for row in rows]
+        return [(Work.from_row(row), row) for row in rows]
+
+    def _hashes_held(self) -> set[str]:
+        """Return the hashes of held mail, read once in a run; what this run holds is added."""
+        if self._known_held is None:
+            self._known_held = {work.hash for work, _ in self._held()}
+        return self._known_held
 
     def _waits(self, receipt: Receipt) -> bool:
         """Tell whether the content is still to be delivered, or by a person since its destination refused it."""
@@ -194,13 +203,18 @@ class Contents:
         """Return the keys of open deliver work by message."""
         if self._open is None:
             self._open = {}
-            for row in self.round.tables.receipts.read(self.round.connection.id, *work_range(DELIVER, None)).rows:
-                self._open.setdefault(row.key.rpartition("|")[2], []).append(row.key)
+            first, last = work_range(DELIVER, None)
+            while first:  # page by page, since each row holds a copy of a receipt
+                rows = self.round.tables.receipts.read(self.round.connection.id, first, last, OPEN_PAGE).rows
+                for row in rows:
+                    self._open.setdefault(row.key.rpartition("|")[2], []).append(row.key)
+                first = f"{rows[-1].key}-" if len(rows) == OPEN_PAGE else ""
         return self._open
 
     def _receipt(self, message_hash: str) -> tuple[Receipt, str] | None:
         row = self.round.tables.receipts.get(self.round.connection.id, receipt_key(message_hash))
-        return (read_receipt(row.values), row.etag) if row else None
+        receipt = readable_receipt(row) if row else None
+        return (receipt, row.etag) if row and receipt else None
 
     def _commit(self, groups: Iterable[Sequence[Operation]]) -> set[str]:
         """Commit groups, each whole, without those whose rows changed meanwhile; return which rows did."""

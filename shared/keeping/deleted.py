@@ -13,7 +13,7 @@ from shared.keep_rows import CLAIM, LONGEST_WORK, Keeping, Stage
 from shared.leftovers import settle
 from shared.outbox.rows import ENTRY_FIRST, WORK_FIRST, WORK_LAST
 from shared.ports import ANY, BlobStore, Delete, Operation, Row, Table, Tables, Update
-from shared.receipts import ReceiptStatus, bare, read_receipt
+from shared.receipts import ReceiptStatus, bare, readable_receipt
 from shared.rows import decode, encode
 from shared.times import from_text
 
@@ -22,6 +22,8 @@ BUSY = timedelta(seconds=30)
 PAGE = 100
 _ENTRY = {"subject": "", "to": "[]", "cc": "[]", "bcc": "[]", "metadata": "{}", "payload": "", "bounces": "[]"}
 _FIRST, _LAST = "-", "~"
+_LISTED, _LISTED_LAST = "d|", "d~"
+"""The rows that list received mail, which stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,10 @@ class Deleted:
             return self._end(record, stone)
         if not self._quiet(stone):
             return record, self.now + BUSY
-        if not self._purged(stone):
+        record, purged = self._purged(record, stone)
+        if not purged:
             return record, self.now
+        record = replace(record, purge_cursor="")
         if record.stage is Stage.PURGE:
             return replace(record, stage=Stage.PURGE_AGAIN), self.now + CLAIM
         return replace(record, stage=Stage.KEYS), from_text(stone.deleted_at) + TOMBSTONE
@@ -69,20 +73,32 @@ class Deleted:
             return False  # the sender gives each open mail its end
         return from_text(stone.deleted_at) + LONGEST_WORK <= self.now
 
-    def _purged(self, stone: Tombstone) -> bool:
-        """Remove content and all that is personal; keys of messages, hashes, times and outcomes stay."""
+    def _purged(self, record: Keeping, stone: Tombstone) -> tuple[Keeping, bool]:
+        """
+        Remove content and all that is personal; keys of messages, hashes, times and outcomes stay.
+
+        Returns how far that came, so that the next run goes on there: the rows that stay must not be read each time.
+        """
         if not settle(self.tables.receipts, stone, self.go_on):
-            return False
+            return record, False
         if not self.erasing.emptied(stone.connection_id, stone.grant_id, self.go_on):
-            return False
-        for table, bared in ((self.tables.receipts, _receipt), (self.tables.outbox, _entry)):
-            first = _FIRST
+            return record, False
+        begun, _, row_key = record.purge_cursor.partition("|")
+        for name, table, bared in (
+            ("outbox", self.tables.outbox, _entry),
+            ("receipts", self.tables.receipts, _receipt),
+        ):
+            if name < begun:
+                continue
+            first = f"{row_key}{_FIRST}" if name == begun else _FIRST
             while rows := table.read(stone.connection_id, first, _LAST, PAGE).rows:
                 if not self.go_on():
-                    return False
+                    return record, False
                 _commit(table, stone.connection_id, [item for row in rows for item in bared(row)])
-                first = f"{rows[-1].key}{_FIRST}"
-        return True
+                last = _LISTED_LAST if rows[-1].key.startswith(_LISTED) else rows[-1].key
+                record = replace(record, purge_cursor=f"{name}|{last}")
+                first = f"{last}{_FIRST}"
+        return record, True
 
     def _stone(self, connection_id: str) -> Tombstone | None:
         row = self.tables.connections.get(shard_of(connection_id), tombstone_key(connection_id))
@@ -91,11 +107,13 @@ class Deleted:
 
 def _receipt(row: Row) -> Sequence[Operation]:
     """Return what leaves of a row of received mail no more than the key, its place in the list, what became of it."""
-    if row.key.startswith("d|"):
+    if row.key.startswith(_LISTED):
         return []
     if not row.key.startswith("m|"):
         return [Delete(row.key, ANY)]
-    before = read_receipt(row.values)
+    before = readable_receipt(row)
+    if before is None:  # nobody can tell what in it is personal
+        return [Delete(row.key, ANY)]
     after = bare(before, ReceiptStatus.EXPIRED if before.blob else before.status)
     return [Update(row.key, encode(after), row.etag)] if after != before else []
 

@@ -23,7 +23,7 @@ from shared.outbox.rows import (
     view_key,
 )
 from shared.ports import ANY, Delete, Operation, Row, Update
-from shared.rows import decode
+from shared.rows import readable
 from shared.times import from_text, to_text
 
 UNUSED = timedelta(hours=24)
@@ -49,7 +49,8 @@ class Outgoing:
             for row in rows:
                 if not self.round.go_on():
                     return record
-                self._expire(decode(Entry, row.values))
+                if (entry := readable(Entry, row.key, row.values)) is not None:
+                    self._expire(entry)
                 record = replace(record, cursor=row.key)
             first = f"{rows[-1].key}-"
         return replace(record, entries_upto=to_text(limit), cursor="")
@@ -63,7 +64,9 @@ class Outgoing:
             for row in rows:
                 if not self.round.go_on():
                     return
-                upload = decode(Upload, row.values)
+                upload = readable(Upload, row.key, row.values)
+                if upload is None:
+                    continue
                 if not upload.used_at or from_text(upload.used_at) < ended:
                     with suppress(RowChanged, RowMissing):  # a mail named it this moment
                         self.round.tables.outbox.commit(connection.id, [Delete(row.key, row.etag)])
@@ -76,8 +79,8 @@ class Outgoing:
         first = f"{ENTRY_FIRST}{invert_time(self._limit(oldest))}~"
         while self.round.go_on() and (rows := self._read(first, ENTRY_LAST)):
             for row in rows:
-                entry = decode(Entry, row.values)
-                viewed = [view_key(entry.status, entry.id)] if entry.status in VIEWED else []
+                entry = readable(Entry, row.key, row.values)
+                viewed = [view_key(entry.status, entry.id)] if entry and entry.status in VIEWED else []
                 for key in [*viewed, row.key]:
                     self._commit([Delete(key, ANY)])
 

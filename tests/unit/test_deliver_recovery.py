@@ -7,7 +7,7 @@ import pytest
 from shared.connections import Delivery, delivery_key
 from shared.errors import StorageUnavailable
 from shared.identifiers import receipt_id, shard_of
-from shared.ports import Delete, Update
+from shared.ports import Delete, Row, Update
 from shared.receipts import DELIVER as WORK
 from shared.receipts import ReceiptStatus, Work, hash_of
 from shared.received import Received
@@ -41,7 +41,7 @@ def test_mail_stored_this_second_is_delivered_at_once(post: Post) -> None:
     post.world.graph.failures.before = pass_time
     post.store("a")
     (row,) = post.world.rows(post.key, "wd")
-    assert Work.from_row(row, {}).at > post.world.clock().replace(microsecond=0)
+    assert Work.from_row(Row(row, {})).at > post.world.clock().replace(microsecond=0)
     post.go()
     assert (post.ids(), post.world.rows(post.key, "wd")) == ([receipt_id(post.key, "a")], [])
 

@@ -292,3 +292,13 @@ def test_links_and_audit_rows_go_by_age() -> None:
     admin.keep.handle(Wakeup(KEEP, SYSTEM))
 
     assert {f"{admin.clock():%Y%m}"} == {part for part, _ in admin.tables.audit.everything()}
+
+
+def test_more_open_work_than_one_read_holds_keeps_its_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits is read page by page, and each mail of it is spared."""
+    monkeypatch.setattr("shared.keeping.contents.OPEN_PAGE", 2)
+    house = House()
+    for name in "abcde":
+        house.mail(name, status=ReceiptStatus.STORED, work=True)
+    house.days(3)
+    assert [True] * 5 == [house.blob(name) for name in "abcde"]
