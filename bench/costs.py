@@ -51,10 +51,11 @@ WAKE_UP = Counts(queue=3, executions=1)
 # Counted on 2026-11-22 in the host's process with version 0.1.0, as docs/performance.md tells.
 IDLE_FETCH = Counts(graph=1, table=3).plus(WAKE_UP)  # make bench AREA=idle
 FETCH_OF_100 = Counts(graph=11, within_batch=200, table=12, blob_write=100).plus(WAKE_UP)  # make bench AREA=fetch
-DELIVERY_OF_100 = Counts(table=127, blob_read=100).plus(WAKE_UP)  # the same, `delivery`
+DELIVERY_OF_100 = Counts(table=27, blob_read=100).plus(WAKE_UP)  # the same, `delivery`
 TICK = Counts(table=17, executions=1)  # make bench AREA=growth, without the messages
-# make bench AREA=send, `accepting_storage` and `storage`, and three looks for the copies; each request is an execution.
-SEND_OF_100 = Counts(graph=206, table=1070, queue=350, blob_write=100, blob_read=100, executions=217)
+# Accepted one by one, about 8 a second, and due at once: docs/performance.md, "Profile of sending"; with `send_at`, as
+# make bench AREA=send accepts them, less. Each request is an execution, and so is each of 27 wake-ups.
+SEND_OF_100 = Counts(graph=206, table=670, queue=81, blob_write=100, blob_read=100, executions=127)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,19 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
 
-from bench.intake import Intake, Usage, by_kind
+from bench import report, side_by_side
+from bench.intake import CONDITIONS, LATENCY_MS, LIST_ITEM_MS, LIST_KB_MS, Intake, Usage, by_kind
 from localcloud.administrator import wait_until
 from localcloud.calls import CallMade
 
 MAILS = 100
 RECEIVED = "mailgrant.message.received"
 ATTACHMENT_BYTES = 10 * 1024
-LATENCY_MS = 50
 ROUNDS = 7
 MOST_RATIO = 1.3
 MOST_REQUESTS = 12
 MOST_SUB_REQUESTS = 2 * MAILS + 2
-# Two pages of the list, and each mail's content and mark, four at a time. The local cloud charges the latency for each
-# request and each request within a $batch, and once more for each $batch itself, which this floor leaves out.
-FLOOR = (2 + 2 * MAILS / 4) * LATENCY_MS / 1000
+ID_KB = 0.25  # an item of a list that shows its id and nothing else
 Figures = dict[str, Any]
 
 
@@ -47,15 +45,42 @@ class Round:
     lost: int
 
 
-def measure() -> tuple[Figures, list[str]]:
+def floor(mails: int) -> float:
+    """
+    Return the seconds that no client can do without for *mails*.
+
+    Two pages of a list of nothing but ids, and each mail's content and mark, four at a time. The local cloud charges
+    the latency for each request and each request within a $batch, and once more for each $batch itself, which this
+    leaves out.
+    """
+    lists = mails * (LIST_ITEM_MS + ID_KB * LIST_KB_MS)
+    return round(((2 + 2 * mails / 4) * LATENCY_MS + lists) / 1000, 4)
+
+
+FLOOR = floor(MAILS)
+
+
+def measure(way: report.Way = report.Way.COMPARED) -> tuple[Figures, list[str]]:
     """Return the figures of the median round, counts of the worst, and what misses its goal."""
     with Intake() as intake:
         rounds = [_round(intake, f"box{number}") for number in range(ROUNDS + 1)][1:]  # the first one warms up
-        peak = intake.usage().peak_mb
+        ours, missed = _figures(rounds, intake.usage().peak_mb)
+        if way is report.Way.ALONE:
+            return {"floor": FLOOR, "ours": ours}, missed
+        first = side_by_side.ours(ours, bytes_kept=side_by_side.ours_keeps_bytes(intake))
+        match = side_by_side.Match(intake)
+        mails = [mail(number) for number in range(MAILS)]
+        lines = [first, *(match.fetch(peer, mails) for peer in side_by_side.FETCHING)]
+    title = f"{MAILS} mails fetched, their originals kept, marked read"
+    missed += report.publish(report.Comparison("fetch", title, FLOOR, lines), way)
+    return {"floor": FLOOR, "ours": ours, **{line.name: line.figures() for line in lines[1:]}}, missed
+
+
+def _figures(rounds: list[Round], peak: float) -> tuple[Figures, list[str]]:
     seconds = statistics.median(it.seconds for it in rounds)
     figures = {
         "mails": MAILS,
-        "latency_ms": LATENCY_MS,
+        **CONDITIONS,
         "rounds": ROUNDS,
         "seconds": round(seconds, 3),
         "best_seconds": round(min(it.seconds for it in rounds), 3),
@@ -96,12 +121,12 @@ def mail(number: int) -> bytes:
 def _round(intake: Intake, person: str) -> Round:
     """Let all mails arrive in a mailbox of its own, fetch them, and return what that took."""
     control, receiver, address = intake.stack.control, intake.stack.receiver, intake.organisation.address(person)
-    control.set_modes(latency_ms=0)
+    control.set_modes(**dict.fromkeys(CONDITIONS, 0))
     connection = intake.connect(person)
     control.deliver_many(address, [mail(number) for number in range(MAILS)])
     control.mailbox(address)  # the cloud reads its mail once: that is not the product's time
     seen, before = len(receiver.of_type(RECEIVED)), intake.await_success(connection, "")
-    control.set_modes(latency_ms=LATENCY_MS)
+    control.set_modes(**CONDITIONS)
     control.reset_counters()
     began, used = time.monotonic(), intake.usage()
     intake.stack.admin.post(f"connections/{connection}/fetch")

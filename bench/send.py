@@ -13,19 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bench.intake import Intake, by_kind
+from bench import report, side_by_side
+from bench.intake import CONDITIONS, LATENCY_MS, Intake, by_kind
 from localcloud.administrator import wait_until
 
 if TYPE_CHECKING:
     from localcloud.calls import CallMade
 
 MAILS = 200
-FILE_BYTES = 7 * 1024  # 10 KB as it is encoded, with the rest of the mail
-LATENCY_MS = 50
 ROUNDS = 5
 PERMITS = 4
-# A draft and a send each, four at a time.
-FLOOR = 2 * MAILS / PERMITS * LATENCY_MS / 1000
 MOST_RATIO = 1.4
 CALLS_PER_MAIL = 3
 # Claim, release, renewals, reads of the outbox by pages, and finished mails moved out of the way in batches.
@@ -50,17 +47,56 @@ class Round:
     accepting: float
 
 
-def measure() -> tuple[Figures, list[str]]:
+def floor(mails: int) -> float:
+    """Return the seconds that *mails* take at least: a draft and a send each, four at a time."""
+    return 2 * mails / PERMITS * LATENCY_MS / 1000
+
+
+FLOOR = floor(MAILS)
+
+
+def measure(way: report.Way = report.Way.COMPARED) -> tuple[Figures, list[str]]:
     """Return the figures of the median round, counts of the worst, and what misses its goal."""
     with Intake() as intake:
         ahead = 2 + 1.5 * play(intake, "warm", MAILS, LONGEST_ACCEPTING).accepting
         rounds = [play(intake, f"sender{number}", MAILS, ahead) for number in range(ROUNDS)]
-        peak = intake.usage().peak_mb
+        ours, missed = _figures(rounds, intake.usage().peak_mb)
+        if way is report.Way.ALONE:
+            return {"floor": FLOOR, "ours": ours}, missed
+        lines = [
+            _ours(intake, 2 + ahead * side_by_side.LETTERS / MAILS),
+            *map(side_by_side.Match(intake).send, side_by_side.SENDING),
+        ]
+    least = floor(side_by_side.LETTERS)
+    title = f"{side_by_side.LETTERS} mails of 10 KB sent through one mailbox"
+    missed += report.publish(report.Comparison("send", title, least, lines), way)
+    compared = {line.name: line.figures() for line in lines[1:]}
+    return {"floor": FLOOR, "ours": {**ours, "compared": {"floor": least, **lines[0].figures()}}, **compared}, missed
+
+
+def _ours(intake: Intake, ahead: float) -> side_by_side.Line:
+    """Return what as many mails take as the others send: the median round."""
+    rounds = [play(intake, f"as-many{number}", side_by_side.LETTERS, ahead) for number in range(side_by_side.ROUNDS)]
+    one = sorted(rounds, key=lambda it: it.seconds)[len(rounds) // 2]
+    figures = {
+        "seconds": round(one.seconds, 3),
+        "graph_requests": one.graph_requests,
+        "sub_requests": 0,
+        "throttled": one.throttled,
+        "cpu_seconds": round(one.cpu_seconds, 2),
+        "peak_mb": round(intake.usage().peak_mb),
+    }
+    copies, told = side_by_side.ours_copies(intake)
+    lost = any(it.copies != side_by_side.LETTERS for it in rounds)
+    return side_by_side.ours(figures, copies=copies, told=told, less="not each mail arrived once" if lost else "")
+
+
+def _figures(rounds: list[Round], peak: float) -> tuple[Figures, list[str]]:
     seconds = statistics.median(it.seconds for it in rounds)
     calls = max(it.storage_calls for it in rounds)
     figures: Figures = {
         "mails": MAILS,
-        "latency_ms": LATENCY_MS,
+        **CONDITIONS,
         "send_rate": 0,
         "rounds": ROUNDS,
         "seconds": round(seconds, 3),
@@ -93,7 +129,7 @@ def measure() -> tuple[Figures, list[str]]:
 def play(intake: Intake, person: str, count: int, ahead: float) -> Round:
     """Accept *count* mails of a mailbox, let them be sent *ahead* seconds from now, and return what that took."""
     control, address = intake.stack.control, intake.organisation.address(person)
-    control.set_modes(latency_ms=LATENCY_MS)
+    control.set_modes(**CONDITIONS)
     control.add_user(intake.organisation.domain, address, person)
     _, token = intake.story.connect_outgoing(intake.organisation, person, send_rate=0)
     buyer = f"{person}@elsewhere.example"
@@ -146,7 +182,7 @@ def accept(intake: Intake, token: str, messages: list[dict[str, Any]]) -> None:
 
 def letter(number: int, to: str, moment: datetime) -> dict[str, Any]:
     """Return a message of 10 KB that is to be sent at *moment*."""
-    content = random.Random(number).randbytes(FILE_BYTES)  # noqa: S311 - the same bytes at every run
+    content = random.Random(number).randbytes(side_by_side.FILE_BYTES)  # noqa: S311 - the same bytes at every run
     return {
         "to": [to],
         "subject": f"Order {number}",
