@@ -8,6 +8,7 @@ ARGS ?=
 WORKERS ?= $(if $(ARGS),1,3)
 AREA ?= fetch
 N ?= 20
+SEED ?= 1
 
 .DEFAULT_GOAL := help
 
@@ -56,11 +57,15 @@ format: setup ## Format the code and mend what the linter can mend
 	.venv/bin/ruff check --fix .
 
 .PHONY: lock
-lock: setup ## Pin both requirements*.txt anew from the .in files, with hashes (ARGS=--upgrade for newer ones)
+lock: setup ## Pin requirements*.txt and the foreign clients anew from the .in files, with hashes (ARGS=--upgrade: newer)
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --generate-hashes \
 		--custom-compile-command "make lock" $(ARGS) requirements.in --output-file requirements.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --generate-hashes \
 		--custom-compile-command "make lock" $(ARGS) requirements-dev.in --output-file requirements-dev.txt
+	@for file in localcloud/foreign/*.in; do \
+		.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --generate-hashes \
+			--custom-compile-command "make lock" $(ARGS) $$file --output-file $${file%.in}.txt || exit 1; \
+	done
 
 .PHONY: licences
 licences: setup ## Write docs/licences.md from what is installed (after make lock)
@@ -80,13 +85,21 @@ screenshots: setup ## Take a picture of every page into docs/screenshots (needs 
 faults: setup ## Kill the host at every boundary, amid faults; count what is lost, doubled, stuck (AREA=fetch|deliver|send|upgrade N=20)
 	@$(PYTHON) -m localcloud faults --area $(AREA) --count $(N) $(ARGS)
 
+.PHONY: soak
+soak: setup ## Let two hosts work amid everything at once, and judge what became of every mail (SECONDS=900 SEED=1 ARGS=--plan)
+	@$(PYTHON) -m localcloud soak --seconds $(if $(filter command environment,$(firstword $(origin SECONDS))),$(SECONDS),60) --seed $(SEED) $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup ## Try to break everything that parses foreign input (SECONDS=120 SEED=1); failing inputs go to .cache/fuzz
+	@$(PYTHON) -m localcloud fuzz $(if $(filter command environment,$(firstword $(origin SECONDS))),--seconds $(SECONDS)) --seed $(SEED) $(ARGS)
+
 .PHONY: corpus
 corpus: setup ## Let 6,046 real mails through, compare every byte, and print what could not be read of them
 	@$(PYTHON) -m localcloud corpus $(ARGS)
 
 .PHONY: bench
-bench: setup ## Measure against the goals, a line of JSON per area (AREA=tokens; no AREA: all)
-	@$(PYTHON) -m bench $(if $(filter command environment,$(firstword $(origin AREA))),$(AREA))
+bench: setup ## Measure against the goals and other clients (AREA=fetch; no AREA: all; ARGS=--alone: without the others)
+	@$(PYTHON) -m bench $(if $(filter command environment,$(firstword $(origin AREA))),$(AREA)) $(ARGS)
 
 .PHONY: package
 package: setup ## Write dist/mailgrant.zip as it is deployed; install it apart, print its size and how fast it starts

@@ -107,7 +107,8 @@ class Options(Body):
 
     def given(self) -> dict[str, Any]:
         """Return those optional fields that were sent and that a connection keeps as they are."""
-        return self.model_dump(exclude_unset=True, include=set(_OPTIONS))
+        sent = self.model_dump(exclude_unset=True, include=set(_OPTIONS))
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in sent.items()}
 
 
 class CreateConnection(Options):

@@ -15,7 +15,13 @@ from shared.telemetry import TRACEPARENT, measure, span
 @contextmanager
 def woken(msg: func.QueueMessage) -> Iterator[Wakeup]:
     """Hand over the wake-up that *msg* holds, inside of its trace. Raises ValueError where it is none."""
-    body: Any = json.loads(msg.get_body())
+    try:
+        body: Any = json.loads(msg.get_body())
+    except RecursionError:
+        body = None
+    if not isinstance(body, dict):
+        message = "not a wake-up message"
+        raise ValueError(message)  # noqa: TRY004 - as for any other body that is none
     wakeup = Wakeup.from_body(body)
     with span(wakeup.kind, body.get(TRACEPARENT)):
         inserted = msg.insertion_time

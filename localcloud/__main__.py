@@ -18,7 +18,9 @@ COMMANDS = {
     ),
     "screenshots": ("localcloud.screenshots", "take a picture of every page, for docs/screenshots"),
     "package": ("localcloud.package", "make the zip that is deployed, install it, and measure size and start"),
+    "fuzz": ("localcloud.fuzz", "try to break everything that parses foreign input, and print what failed"),
     "faults": ("localcloud.faults", "kill the host in the middle of its work and count what is lost or doubled"),
+    "soak": ("localcloud.soak", "let two hosts work amid everything at once, and judge what became of every mail"),
 }
 _DESCRIPTION = "Run the product with no Azure and no Microsoft 365. Development only."
 

@@ -17,6 +17,8 @@ ACCOUNT = "devstoreaccount1"
 # Azurite's published key: known to everyone, valid nowhere else.
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _PROGRAM = Path(__file__).parent / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
+_PRELOAD = Path(__file__).parent / "azurite_preload.js"
+_CLOCK = "AZURITE_CLOCK_OFFSET_SECONDS"
 SERVICES = ("blob", "queue", "table")
 
 
@@ -56,9 +58,19 @@ class Azurite:
         """End the process at once."""
         self._child.kill()
 
+    def stop(self, timeout: float = 30.0) -> None:
+        """End the process by SIGTERM: what it has acknowledged is in its folder then; raises ChildError if it stays."""
+        code = self._child.terminate(timeout)
+        if code:
+            raise ChildError(f"azurite did not end within {timeout:.0f} s of SIGTERM: status {code}")
+
+    def shift_clock(self, seconds: float) -> None:
+        """Let storage's time be *seconds* ahead from the next start on."""
+        self._child.change_environment({_CLOCK: str(seconds)})
+
     def close(self) -> None:
         """Stop the process and give its ports back."""
-        # In memory there is nothing to write out, and with a location Azurite writes as it goes.
+        # In memory there is nothing to write out, and with a location it is written out within moments.
         self._child.terminate(timeout=5) if self._child.is_running() else None
         self._child.close()
         for port in self._reserved:
@@ -88,7 +100,7 @@ def _command(location: Path | None) -> list[str]:
     # Current SDKs send a newer API version than Azurite knows, which it would refuse.
     flags = ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
     flags += ["--location", str(location)] if location else ["--inMemoryPersistence"]
-    return [str(find_node()), str(_PROGRAM), *flags]
+    return [str(find_node()), "--require", str(_PRELOAD), str(_PROGRAM), *flags]
 
 
 def _candidates() -> Iterator[Path]:

@@ -18,6 +18,7 @@ from localcloud.zygote import Zygote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from localcloud.children import Fork
 
@@ -45,6 +46,7 @@ class Stack:
     *changes* are settings on top of `BRISK`. *say* is told each step as it happens. The host may be killed and started
     again; *forked* makes each start several times faster, where the system allows it. *alarmed* has alarms go to a
     receiver of their own, *alarms*. *allow* lists as `host:port` what webhooks may reach besides these receivers.
+    With *location* storage is kept in that folder, and *azurite* may be stopped and started again.
     """
 
     changes: Mapping[str, str] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class Stack:
     forked: bool = False
     alarmed: bool = False
     allow: Sequence[str] = ()
+    location: Path | None = None
     alarms: Receiver = field(default_factory=Receiver)
     _open: ExitStack = field(default_factory=ExitStack)
     _fork: Fork | None = None
@@ -71,9 +74,9 @@ class Stack:
 
     def _start(self) -> None:
         self.say("Azurite: tables, queues and blobs on free ports")
-        azurite = start_azurite()
-        self._open.callback(azurite.close)
-        self.storage = azurite.connection_string
+        self.azurite = start_azurite(location=self.location)
+        self._open.callback(self.azurite.close)
+        self.storage = self.azurite.connection_string
         create_storage(self.storage)
         self.say("Simulated Microsoft cloud: gateway, Entra, Graph, Key Vault, managed identity")
         cloud = start_cloud()

@@ -24,6 +24,8 @@ SBOM = ROOT / "dist" / "mailgrant.cdx.json"
 DEPLOYABLE = frozenset(
     ("Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0"),
 )
+# What tools bear beside that, those for charts above all: permissive all the same.
+DEVELOPABLE = DEPLOYABLE | {"0BSD", "CC0-1.0", "MIT-CMU", "Python Software Foundation License", "Zlib"}
 # The packages of Node, all for development; the address is that of a package in the public domain.
 OF_NODE = DEPLOYABLE | {"0BSD", "BlueOak-1.0.0", "ISC", "http://geraintluff.github.io/tv4/LICENSE.txt"}
 _SPELLINGS = {

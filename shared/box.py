@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
-from shared.connections import Connection, Delivery, Run
+from shared.connections import Connection, Delivery, Run, connection_key, delivery_key, run_key
 from shared.ports import Row
-from shared.rows import decode
+from shared.rows import decode, readable
 from shared.times import from_text
+
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +69,37 @@ class View:
         until = from_text(self.box.paused_until) if self.box.paused_until else None
         return until if until and until > self.storage_time else None
 
+    def is_strange(self, connection_id: str) -> bool:
+        """Tell whether a row of the connection cannot be read: then it is nobody's to work on, to end or to remove."""
+        known = ((connection_key, self.connections), (run_key, self.runs), (delivery_key, self.deliveries))
+        return any(key(connection_id) in self.etags and connection_id not in found for key, found in known)
+
 
 def with_row(view: View, row: Row) -> View:
-    """Return *view* with what *row* holds; tokens, and kinds of a newer version, are left alone."""
+    """
+    Return *view* with what *row* holds; tokens, and kinds of a newer version, are left alone.
+
+    A connection of which any row cannot be read is left out of `connections`, so that the others have their turn.
+    Raises `UnreadableRow` for the turn row, which all of them need.
+    """
     view.etags[row.key] = row.etag
     kind, _, identifier = row.key.split("|", 2)[2].partition("|")
     match kind:
         case "box":
             return replace(view, box=decode(Box, row.values))
         case "conn":
-            view.connections[identifier] = decode(Connection, row.values)
+            _take(view, view.connections, identifier, readable(Connection, row.key, row.values))
         case "run":
-            view.runs[identifier] = decode(Run, row.values)
+            _take(view, view.runs, identifier, readable(Run, row.key, row.values))
         case "dlv":
-            view.deliveries[identifier] = decode(Delivery, row.values)
+            _take(view, view.deliveries, identifier, readable(Delivery, row.key, row.values))
         case _:
             pass
     return view
+
+
+def _take(view: View, found: dict[str, Record], identifier: str, record: Record | None) -> None:
+    if record is not None:
+        found[identifier] = record
+    if view.is_strange(identifier):
+        view.connections.pop(identifier, None)

@@ -68,12 +68,13 @@ from shared.refetching import Refetching
 from shared.registry import Registry
 from shared.resuming import Resuming
 from shared.run_lists import RunLists
-from shared.send.accept import Accept, DueRows
+from shared.send.accept import Accept
 from shared.send.drain import Drain
 from shared.send.entries import Entries
 from shared.send.replying import Replying
 from shared.send.resending import Resending
 from shared.send.uploads import Uploads
+from shared.send.waking import DueRows, SharedWakeups
 from shared.settings import Settings
 from shared.signing import Signing
 from shared.status_notices import tellings
@@ -204,7 +205,9 @@ class _Shared:
             templates=MailTemplates(tables, audit, now_utc),
             entries=Entries(tables.outbox, now_utc, told),
             uploads=uploads,
-            accept=Accept(tables.outbox, blobs, wakeups, DueRows(tables.connections), uploads, now_utc, told),
+            accept=Accept(
+                tables.outbox, blobs, SharedWakeups(wakeups), DueRows(tables.connections), uploads, now_utc, told
+            ),
             changes=ConnectionChanges(tables, tokens, out.directory, out.webhooks, wakeups, audit, now_utc, out.vault),
             erasing=Erasing(tables, blobs),
         )

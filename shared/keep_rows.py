@@ -39,7 +39,7 @@ class Keeping:
     All mail of *expired_day* and before has lost its content, all blobs of *swept_day* and before are those of a
     receipt, the run log of *logged_day* and before is gone. *cursor* is how far within the next day a run came.
     *entries_upto* is the time before which outgoing mail has lost its content, *sweep_cursor* the last path that was
-    looked at of the day that is swept.
+    looked at of the day that is swept, *purge_cursor* the table and last row that a purge of a deleted one came to.
     """
 
     connection_id: str
@@ -53,6 +53,7 @@ class Keeping:
     cursor: str = ""
     entries_upto: str = ""
     sweep_cursor: str = ""
+    purge_cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from shared.receipts import (
     receipt_key,
     view_key,
     work_range,
+    works_of,
 )
 from shared.times import from_text
 
@@ -40,7 +41,7 @@ def settle(receipts: Table, stone: Tombstone, go_on: Callable[[], bool] = lambda
         while rows := receipts.read(stone.connection_id, first, last, PAGE).rows:
             if not go_on():
                 return False
-            _sort(receipts, stone, [(row, Work.from_row(row.key, row.values)) for row in rows])
+            _sort(receipts, stone, [(row, work) for row in rows for work in works_of([row])])
     return True
 
 

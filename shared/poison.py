@@ -127,13 +127,13 @@ class Poison:
         except (RowChanged, RowMissing):
             log.info("poison.record_moved_on kind=%s id=%s", wakeup.kind, wakeup.id)
             return
-        marked = Marked(place.table, place.partition, row.key, int(row.values.get("seq", 0)))
+        marked = Marked(place.table, place.partition, row.key, _seq(row))
         mark_poisoned(self.tables, wakeup, marked, now)
 
     def _refire(self, wakeup: Wakeup, place: _Place, row: Row, now: datetime) -> None:
         """Make a due row; the record need not know it, since the wake-up that it becomes names it."""
         at = minute_bucket(now) if wakeup.kind == SEND else _off_the_minute(now + REFIRE)
-        again = DueRow(at, wakeup.kind, wakeup.id, int(row.values.get("seq", 0)))
+        again = DueRow(at, wakeup.kind, wakeup.id, _seq(row))
         try:
             self.tables.connections.commit(place.shard, [again.insert()])
         except RowExists:
@@ -147,6 +147,11 @@ def _waiting(kind: str, row: Row) -> bool:
     if kind == STATE:
         return bool(row.values.get("used_at")) and not row.values.get("finished_at")
     return bool(row.values.get("next_at"))
+
+
+def _seq(row: Row) -> int:
+    seq = row.values.get("seq", 0)
+    return seq if isinstance(seq, int) else 0
 
 
 def _off_the_minute(moment: datetime) -> datetime:

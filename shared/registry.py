@@ -13,7 +13,7 @@ from shared.identifiers import is_ulid, split_grant_id
 from shared.notices import due_first
 from shared.ports import Delete, Insert, Operation, Row, Tables, Update, Upsert
 from shared.record_notices import credential_expiring, credential_failed, grant_changed, grant_deleted
-from shared.rows import decode, encode
+from shared.rows import decode, encode, readable
 from shared.schedule import CREDENTIAL, DUE_FIRST, GRANT, DueRow, shard_for
 from shared.times import to_text
 
@@ -43,9 +43,10 @@ class Registry:
         return Stored(decode(Credential, row.values), row.etag)
 
     def credentials(self) -> list[Stored[Credential]]:
-        """Return every credential, oldest first."""
+        """Return every credential that can be read, oldest first."""
         rows = self.tables.credentials.read(PARTITION, "cred_", "cred~").rows
-        return [Stored(decode(Credential, row.values), row.etag) for row in rows]
+        found = ((row, readable(Credential, row.key, row.values)) for row in rows)
+        return [Stored(credential, row.etag) for row, credential in found if credential]
 
     def timed_credential(self, credential_id: str) -> tuple[Stored[Credential] | None, datetime]:
         """Return the credential, or None, with storage's time."""
@@ -106,8 +107,10 @@ class Registry:
         return (_grant(found.rows[0]) if found.rows else None), found.storage_time
 
     def grants_of(self, credential_id: str) -> list[Stored[Grant]]:
-        """Return every grant of a credential."""
-        return [_grant(row) for row in self.tables.grants.read(credential_id, "g|", "g~").rows]
+        """Return every grant of a credential that can be read."""
+        rows = self.tables.grants.read(credential_id, "g|", "g~").rows
+        found = ((row, readable(Grant, row.key, row.values)) for row in rows)
+        return [Stored(grant, row.etag) for row, grant in found if grant]
 
     def schedule_grant(
         self, before: Stored[Grant] | None, after: Grant, at: datetime, *, spent: Sequence[str] = ()

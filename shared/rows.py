@@ -1,14 +1,21 @@
 """How a record becomes the flat values of a table row, and back."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, cast
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 Value = str | int | float | bool
 Record = TypeVar("Record")
+
+log = logging.getLogger("mailgrant.rows")
+
+
+class UnreadableRow(ValueError):
+    """A row that holds no such record: damaged, or of a version that says more than this one understands."""
 
 
 def encode(record: Any) -> dict[str, Value]:
@@ -26,8 +33,29 @@ def decode(kind: type[Record], values: Mapping[str, Any]) -> Record:
     Return the record of type *kind* that *values* hold.
 
     Properties that *kind* does not know (written by a newer version) are left alone; missing ones take their default.
-    Raises ValueError where a value cannot be what the field says.
+    Raises `UnreadableRow` where a value cannot be what the field says; its text names the field and no value.
     """
+    try:
+        return _decoded(kind, values)
+    except ValidationError as error:  # whose text quotes the row, links and all
+        at_fault = {item["loc"][0] for item in error.errors() if item["loc"]}
+        reason = ", ".join(item.name for item in fields(cast("Any", kind)) if item.name in at_fault)
+    except (ValueError, TypeError, RecursionError, OverflowError):
+        reason = "JSON"
+    message = f"no {kind.__name__}: {reason or 'its fields'}"
+    raise UnreadableRow(message)
+
+
+def readable(kind: type[Record], key: str, values: Mapping[str, Any]) -> Record | None:
+    """Return the record of one row among many; where it holds none it is logged by its *key*, left alone, and None."""
+    try:
+        return decode(kind, values)
+    except UnreadableRow as error:
+        log.warning("rows.unreadable key=%s reason=%s", key, error)
+        return None
+
+
+def _decoded(kind: type[Record], values: Mapping[str, Any]) -> Record:
     known: dict[str, Any] = {}
     for name, compound, optional in _shape(kind):
         if name not in values:

@@ -1,5 +1,6 @@
 """Due rows, the only scheduler, and the wake-up messages that they become."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -40,6 +41,7 @@ TICK_KEY = "tick"
 
 DUE_FIRST = "due|"
 DUE_LAST = "due~"
+_ID = re.compile(r"[0-9A-Za-z._-]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,15 @@ class Wakeup:
         """Return the wake-up of a message; unknown fields are left alone. Raises ValueError where it is none."""
         kind, identifier = body.get("kind"), body.get("id")
         seq, due = body.get("seq", 0), body.get("due", "")
-        texts = isinstance(kind, str) and isinstance(identifier, str) and isinstance(due, str)
-        if not texts or not isinstance(seq, int) or kind not in QUEUES:
-            message = "not a wake-up message"
+        message = "not a wake-up message"
+        if not (isinstance(kind, str) and isinstance(identifier, str) and isinstance(due, str)):
+            raise ValueError(message)  # noqa: TRY004 - as for any other that is none
+        if not isinstance(seq, int) or not 0 <= seq < 2**31 or kind not in QUEUES or not _ID.fullmatch(identifier):
             raise ValueError(message)
-        return cls(str(kind), str(identifier), seq, due)
+        # Who is woken removes this row: it can be no other than one that fires for the same.
+        if due and (due[:4] != DUE_FIRST or due.split("|", 3)[2:] != [kind, identifier]):
+            raise ValueError(message)
+        return cls(kind, identifier, seq, due)
 
 
 @dataclass(frozen=True, slots=True)

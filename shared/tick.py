@@ -143,7 +143,7 @@ class Tick:
 def _known(row: Row) -> DueRow | None:
     try:
         due = DueRow.from_row(row.key, row.values)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return due if due.kind in QUEUES else None
 

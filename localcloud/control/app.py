@@ -43,6 +43,7 @@ class StateControl:
             ("POST", "/faults", self._add_fault, 201),
             ("GET", "/faults", self._list_faults, 200),
             ("DELETE", "/faults", lambda _request, _body: self._world.faults.clear(), 204),
+            ("DELETE", "/faults/{id}", self._remove_fault, 204),
             ("GET", "/counters", self._count, 200),
             ("DELETE", "/counters", lambda _request, _body: self._world.reset_counters(), 204),
             ("PUT", "/recording", self._record, 200),
@@ -68,6 +69,9 @@ class StateControl:
         if needed not in effect:
             raise ControlError(400, f"an effect of kind {effect['kind']} needs {needed}")
         return {"id": self._world.faults.add(Fault(**body))}
+
+    def _remove_fault(self, request: Request, _body: dict[str, Any]) -> None:
+        self._world.faults.remove(request.path_params["id"])
 
     def _list_faults(self, _request: Request, _body: dict[str, Any]) -> dict[str, Any]:
         return {"waiting": [asdict(fault) for fault in self._world.faults.waiting()], "hits": self._world.faults.hits}

@@ -162,6 +162,10 @@ class ControlClient:
         """Return the ``waiting`` faults and how often each operation was ``hits``."""
         return self._object("GET", "/faults")
 
+    def remove_fault(self, identifier: str) -> None:
+        """Forget one fault; no error where it has happened."""
+        self._call("DELETE", f"/faults/{identifier}")
+
     def clear_faults(self) -> None:
         """Forget every fault that has not happened yet."""
         self._call("DELETE", "/faults")

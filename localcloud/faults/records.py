@@ -27,14 +27,19 @@ _WORK = {"wd": "delivery", "wa": "after_fetch", "wf": "fetching again", "we": "a
 
 @dataclass(frozen=True)
 class Records:
-    """The tables behind *storage*; the messages of *ignored* (immutable ids) are left out."""
+    """
+    The tables behind *storage*; the messages of *ignored* (immutable ids) are left out.
+
+    So is what received mail the connections of *gone* left: it waits for their purge.
+    """
 
     storage: str
     ignored: Collection[str] = ()
+    gone: Collection[str] = ()
 
     def stuck(self) -> list[str]:
         """Return what is claimed, overdue, without a due row, or undrained, a line each; nothing should be."""
-        rows = list(self._rows("connections"))
+        rows = list(self.rows("connections"))
         due: dict[tuple[str, str], list[datetime]] = defaultdict(list)
         for row in rows:
             if row["RowKey"].startswith("due|"):
@@ -60,9 +65,9 @@ class Records:
     def unfinished_receipts(self) -> list[str]:
         """Return the statuses of receipts that are not delivered, or whose mailbox refused what was to follow."""
         found = []
-        for row in self._rows("receipts"):
+        for row in self.rows("receipts"):
             kind, _, name = row["RowKey"].partition("|")
-            if kind == "m" and name not in self._ignored_hashes():
+            if kind == "m" and name not in self._ignored_hashes() and row["PartitionKey"] not in self.gone:
                 if row["status"] != "delivered":
                     found.append(f"receipt {row['status']}")
                 if row.get("after_fault"):
@@ -70,8 +75,10 @@ class Records:
         return found
 
     def _work(self, due: dict[tuple[str, str], list[datetime]]) -> Iterator[str]:
-        for row in self._rows("receipts"):
+        for row in self.rows("receipts"):
             kind, _, rest = row["RowKey"].partition("|")
+            if row["PartitionKey"] in self.gone:
+                continue
             if kind in _WORK and rest.rpartition("|")[2] not in self._ignored_hashes():
                 wakes = "fetch" if kind in ("wa", "wf") else "deliver"
                 covered = "" if due[wakes, row["PartitionKey"]] else ", and no due row will come for it"
@@ -84,7 +91,8 @@ class Records:
                 if count:
                     yield f"{name}-poison holds {count} messages"
 
-    def _rows(self, table: str) -> Iterator[dict[str, Any]]:
+    def rows(self, table: str) -> Iterator[dict[str, Any]]:
+        """Yield every row of *table*."""
         with TableServiceClient.from_connection_string(self.storage) as tables:
             yield from tables.get_table_client(table).list_entities()
 

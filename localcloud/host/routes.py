@@ -130,7 +130,10 @@ def _check(name: str, argument: str, text: str) -> Check:
         pattern = re.compile(_PATTERNS[name])
         return lambda value: bool(pattern.fullmatch(value))
     if name == "regex" and argument:
-        search = re.compile(argument, re.IGNORECASE)
+        try:
+            search = re.compile(argument, re.IGNORECASE)
+        except (re.error, OverflowError) as error:
+            raise StartError(f"route '{text}' is malformed: {error}") from error
         return lambda value: bool(search.search(value))
     numbers = [int(number) for number in argument.split(",")] if re.fullmatch(r"-?\d+(,-?\d+)?", argument) else []
     tests: dict[tuple[str, int], Check] = {

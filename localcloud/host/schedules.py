@@ -33,7 +33,8 @@ def parse_schedule(text: str) -> Next:
     sunday_as_seven = bool(fields) and re.search(r"(?<!\d)7(?!\d)", fields[-1].split("/")[0])
     if len(fields) not in (5, 6) or sunday_as_seven or not all(_FIELD.fullmatch(each) for each in fields):
         raise StartError(f"the schedule '{text}' is not valid NCRONTAB")
-    expression = " ".join(fields)
+    # croniter takes a range of one weekday, 0-0, for every day.
+    expression = re.sub(r"(?<![\w/])(\w+)-\1(?!\w)", r"\1", " ".join(fields))
     seconds = len(fields) == 6
     # NCrontab wants both the day of the month and the day of the week to fit, where cron wants either.
     try:

@@ -6,6 +6,7 @@ import pwd
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -22,10 +23,10 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def clean_environment(first_on_path: Path | None = None) -> dict[str, str]:
-    """Return our environment without what would lead Python or pip elsewhere, and with *first_on_path* found first."""
+def clean_environment(first_on_path: Path | None = None, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return *environment* without what would lead Python or pip elsewhere, and with *first_on_path* found first."""
     unwanted = {"PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX"}
-    kept = {name: value for name, value in os.environ.items() if name not in unwanted}
+    kept = {name: value for name, value in environment.items() if name not in unwanted}
     kept |= {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
     # Node's own list of certificate authorities lacks those that a company's machines trust.
     kept.setdefault("NODE_USE_SYSTEM_CA", "1")

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import threading
 from typing import Any, cast
 from urllib.parse import quote
@@ -11,12 +10,16 @@ import httpx
 import msal
 
 from shared.adapters.entra_errors import fault_of
-from shared.adapters.entra_http import BUSY, MsalHttp, SignInFailed, as_json
+from shared.adapters.entra_http import BUSY, STUMBLES, MsalHttp, SignInFailed, as_json
 from shared.adapters.entra_proofs import IDENTITIES, Assertions, client_credential
+from shared.adapters.graph_wire import json_of
 from shared.codes import Code
 from shared.errors import Fault, Unreachable
 from shared.identifiers import is_guid
 from shared.ports import AccessToken
+
+LONGEST_SECONDS = 86400.0
+"""Beyond what any token of an app lasts: what claims to be good for longer is asked for anew."""
 
 
 class MsalEntra:
@@ -52,7 +55,7 @@ class MsalEntra:
         except Fault:
             self._forget(key)
             raise
-        except (ValueError, msal.exceptions.MsalError) as error:
+        except (*STUMBLES, msal.exceptions.MsalError) as error:
             self._forget(key)
             raise _folded(error) from None
         if fresh:
@@ -104,13 +107,16 @@ def _access_token(result: Any) -> AccessToken:
     """Return msal's result as a token, or raise the fault that it describes."""
     if not isinstance(result, dict) or "access_token" not in result:
         raise fault_of(result if isinstance(result, dict) else {})
-    claims = unverified_claims(result["access_token"])
+    value, seconds = result["access_token"], result.get("expires_in", 0)
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
+        raise Unreachable(BUSY.format("no token"), Code.SIGN_IN_UNAVAILABLE)
+    claims = unverified_claims(value)
     roles = claims.get("roles", []) if claims is not None else None
     readable = isinstance(roles, list) and all(isinstance(role, str) for role in roles)
     tenant = str(claims.get("tid", "")) if claims else ""
     return AccessToken(
-        result["access_token"],
-        float(result.get("expires_in", 0)),
+        value,
+        min(max(float(seconds), 0.0), LONGEST_SECONDS),
         tuple(cast("list[str]", roles)) if readable else None,
         tenant,
     )
@@ -126,7 +132,7 @@ def unverified_claims(token: str) -> dict[str, Any] | None:
     if len(parts) != 3:
         return None
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = json_of(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except ValueError:
         return None
     return claims if isinstance(claims, dict) else None

@@ -1,5 +1,6 @@
 """What each refusal of Entra ID means: the one table from AADSTS code to a fault of ours."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ class Meaning:
     detail: str
     retryable: bool = False
 
+
+_WORD = re.compile(r"[A-Za-z0-9_.:-]{1,60}")
+"""What codes and ids are made of; anything else may be a text of Microsoft's, which nobody vouches for."""
 
 _WRONG = (
     "Microsoft refused the client secret. Paste the column Value of a secret (not its Secret ID) of this registration, "
@@ -93,12 +97,13 @@ _DEFAULT = Meaning(
 
 def fault_of(body: Mapping[str, Any]) -> Fault:
     """Return the fault that an OAuth error *body* stands for, with Microsoft's code and ids."""
-    numbers = [number for number in body.get("error_codes") or [] if isinstance(number, int)]
+    codes = body.get("error_codes")
+    numbers = [code for code in codes if isinstance(code, int)] if isinstance(codes, list) else []
     known = next((MEANINGS[number] for number in numbers if number in MEANINGS), None)
-    error = str(body.get("error") or "")
+    error = _identifier(body.get("error"))
     meaning = known or _BY_ERROR.get(error, _DEFAULT)
     microsoft = Microsoft(
-        code=f"AADSTS{numbers[0]}" if numbers else error[:60],
+        code=f"AADSTS{numbers[0]}"[:60] if numbers else error,
         trace_id=_identifier(body.get("trace_id")),
         correlation_id=_identifier(body.get("correlation_id")),
     )
@@ -106,4 +111,4 @@ def fault_of(body: Mapping[str, Any]) -> Fault:
 
 
 def _identifier(value: Any) -> str:
-    return value[:60] if isinstance(value, str) else ""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""

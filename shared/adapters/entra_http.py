@@ -8,14 +8,19 @@ from typing import Any
 import httpx
 
 from shared.adapters.entra_errors import fault_of
-from shared.adapters.graph_wire import retry_after_seconds
+from shared.adapters.graph_wire import json_of, retry_after_seconds
 from shared.adapters.http_client import deadline_after
+from shared.clouds import CLOUDS
 from shared.codes import Code
 from shared.errors import Fault, Throttled, Unreachable
 
 CALL_SECONDS = 20.0
 MAX_ANSWER_BYTES = 1024 * 1024
 BUSY = "Microsoft's sign-in gave no usable answer ({}). It is tried again by itself."
+STUMBLES = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+"""What msal raises where an answer has other parts, or parts of other kinds, than it takes for granted."""
+
+_HOSTS = frozenset(cloud.login_host for cloud in CLOUDS.values())
 _SLOW = "Microsoft's sign-in asked to slow down. It is tried again by itself."
 
 
@@ -61,6 +66,12 @@ class MsalHttp:
         """Leave the client open: it is shared."""
 
     def _call(self, method: str, url: str, params: Any, headers: Any, data: Any) -> _Answer:
+        try:
+            target = httpx.URL(url)
+        except (httpx.InvalidURL, TypeError):
+            target = httpx.URL("")
+        if target.scheme != "https" or target.host not in _HOSTS:  # discovery names where the app's secret is sent to
+            raise SignInFailed(Unreachable(BUSY.format("an address elsewhere"), Code.SIGN_IN_UNAVAILABLE))
         extensions = {**deadline_after(CALL_SECONDS), "timeout": self._client.timeout.as_dict()}
         request = self._client.build_request(
             method, url, params=params or None, headers=headers, data=data, extensions=extensions
@@ -98,13 +109,13 @@ def _judged(answer: httpx.Response, text: str) -> _Answer:
         reason = f"HTTP {status}" if status >= 500 else "not JSON"
         fault = Unreachable(BUSY.format(reason), Code.SIGN_IN_UNAVAILABLE, microsoft=said, retry_after=wait)
         raise SignInFailed(fault)
-    return _Answer(status, text, headers)
+    return _Answer(status, json.dumps(body), headers)  # what msal cannot read after all, it would log as a whole
 
 
 def as_json(text: str) -> dict[str, Any]:
     """Return the JSON object that *text* is, or an empty one."""
     try:
-        body = json.loads(text)
+        body = json_of(text.encode(errors="replace"))
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}

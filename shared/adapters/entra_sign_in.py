@@ -10,7 +10,7 @@ import msal
 
 from shared.adapters.entra import unverified_claims
 from shared.adapters.entra_errors import fault_of
-from shared.adapters.entra_http import BUSY, MsalHttp, SignInFailed
+from shared.adapters.entra_http import BUSY, STUMBLES, MsalHttp, SignInFailed
 from shared.adapters.entra_proofs import IDENTITIES, Assertions, client_credential
 from shared.codes import Code
 from shared.errors import CredentialFault, Fault, GrantFault, Throttled, Unreachable
@@ -62,10 +62,12 @@ class MsalSignIn:
             result = app.acquire_token_by_auth_code_flow(flow, {"code": code, "state": "s"})
         except SignInFailed as error:
             raise error.fault from None
-        except (ValueError, msal.exceptions.MsalError) as error:
+        except RuntimeError as error:  # msal's word for a nonce that differs; its text holds the token's claims
+            if "nonce" in str(error):
+                raise _nothing_proven("nonce") from None
             raise Unreachable(BUSY.format(type(error).__name__), Code.SIGN_IN_UNAVAILABLE) from None
-        except RuntimeError:  # msal's word for a nonce that differs; its text holds the token's claims
-            raise _nothing_proven("nonce") from None
+        except (*STUMBLES, msal.exceptions.MsalError) as error:
+            raise Unreachable(BUSY.format(type(error).__name__), Code.SIGN_IN_UNAVAILABLE) from None
         if not isinstance(result, dict) or "id_token" not in result:
             raise _refusal(result if isinstance(result, dict) else {})
         return self._person(str(result["id_token"]), login_host, client_id, nonce)
@@ -99,7 +101,9 @@ def nonce_claim(nonce: str) -> str:
 
 def _number(claims: Mapping[str, Any], name: str, default: float) -> float:
     value = claims.get(name, default)
-    return float(value) if isinstance(value, int | float) else 0.0 if name == "exp" else float("inf")
+    if isinstance(value, int | float) and abs(value) < 2**53:  # not so where it is no number at all
+        return float(value)
+    return 0.0 if name == "exp" else float("inf")
 
 
 def _refusal(body: Mapping[str, Any]) -> Fault:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.adapters.graph_http import GraphHttp
-from shared.adapters.graph_wire import quoted
+from shared.adapters.graph_wire import has_id, link_of, listed, quoted, unusable
 from shared.codes import Code
 from shared.errors import ItemFault, Unreachable
 from shared.ports import Folder, GraphMailbox, MailCount, Person
@@ -33,7 +33,7 @@ class HttpGraphDirectory:
 
     def person(self, mailbox: GraphMailbox) -> Person:
         """Return the user. Raises `MailboxFault`, `GrantFault`, `Throttled`, `Unreachable`."""
-        return _person(self._http.request(mailbox, "GET", "", params={"$select": _PERSON}).json())
+        return _person(self._http.request(mailbox, "GET", "", params={"$select": _PERSON}).object())
 
     def people(self, mailbox: GraphMailbox, search: str, limit: int) -> list[Person]:
         """Return users whose name or address starts with *search*."""
@@ -43,7 +43,7 @@ class HttpGraphDirectory:
             names = ("displayName", "mail", "userPrincipalName")
             params["$filter"] = " or ".join(f"startswith({name},'{text}')" for name in names)
         answer = self._http.request(mailbox, "GET", "/users", params=params).json()
-        return [_person(item) for item in answer.get("value", [])][:limit]
+        return [_person(item) for item in listed(answer)][:limit]
 
     def folder(self, mailbox: GraphMailbox, name_or_id: str) -> Folder:
         """
@@ -83,15 +83,15 @@ class HttpGraphDirectory:
         params = {"$count": "true", "$top": "1", "$select": "id", "$filter": condition}
         headers = {"ConsistencyLevel": "eventual"}
         path = f"mailFolders/{quoted(folder_id)}/messages"
-        answer = self._http.request(mailbox, "GET", path, params=params, headers=headers).json()
-        count = answer.get("@odata.count") if isinstance(answer, dict) else None
-        if not isinstance(count, int):
+        answer = self._http.request(mailbox, "GET", path, params=params, headers=headers).object()
+        count = answer.get("@odata.count")
+        if not isinstance(count, int) or not 0 <= count < 2**31:
             raise Unreachable("Graph did not say how many mails there are. Ask again, or create without a preview.")
         return count
 
     def _one(self, mailbox: GraphMailbox, identifier: str) -> Folder:
         params = {"$select": "id,displayName"}
-        return _folder(self._http.request(mailbox, "GET", f"mailFolders/{quoted(identifier)}", params=params).json())
+        return _folder(self._http.request(mailbox, "GET", f"mailFolders/{quoted(identifier)}", params=params).object())
 
     def _child(self, mailbox: GraphMailbox, parent: str | None, name: str) -> Folder | None:
         wanted = name.casefold()
@@ -101,9 +101,9 @@ class HttpGraphDirectory:
         path = "mailFolders" if parent is None else f"mailFolders/{quoted(parent)}/childFolders"
         params: Mapping[str, str] | None = {"$select": "id,displayName", "$top": str(PAGE_SIZE)}
         for _ in range(MAX_PAGES):
-            page = self._http.request(mailbox, "GET", path, params=params).json()
-            yield from (_folder(item) for item in page.get("value", []))
-            path, params = page.get("@odata.nextLink", ""), None
+            page = self._http.request(mailbox, "GET", path, params=params).object()
+            yield from (_folder(item) for item in listed(page))
+            path, params = link_of(page, "@odata.nextLink"), None
             if not path:
                 return
 
@@ -112,11 +112,15 @@ class HttpGraphDirectory:
 
 
 def _person(item: Mapping[str, Any]) -> Person:
+    if not has_id(item):
+        raise unusable("a user without an id")
     address = item.get("mail") or item.get("userPrincipalName") or ""
     return Person(str(item["id"]), str(address), str(item.get("displayName") or ""))
 
 
 def _folder(item: Mapping[str, Any]) -> Folder:
+    if not has_id(item):
+        raise unusable("a folder without an id")
     return Folder(str(item["id"]), str(item.get("displayName") or ""))
 
 

@@ -1,5 +1,6 @@
 """What each refusal of Graph means: the one table from status and code to a fault of ours."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ PROVES_REFUSAL = frozenset({400, 401, 403, 404, 411, 413, 429})
 """Statuses after which the effect cannot have happened."""
 
 QUOTA_WAIT_SECONDS = 3600.0
+_NO_WORD = re.compile(r"[^A-Za-z0-9_.:,;=|{}-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,14 @@ def fault_of(status: int, path: str, microsoft: Microsoft, retry_after: float | 
     unknown = html or status not in PROVES_REFUSAL
     if status == 429 or code in _THROTTLED:
         detail = "Graph asked to slow down. It is tried again by itself."
-        return errors.Throttled(detail, microsoft=microsoft, retry_after=retry_after, outcome_unknown=status >= 500)
+        return errors.Throttled(
+            detail, microsoft=microsoft, retry_after=retry_after, outcome_unknown=status not in PROVES_REFUSAL
+        )
     if status == 410 or code in _OUT_OF_SYNC:
-        return errors.OutOfSync("Graph forgot the sync state. The folder is walked anew.", microsoft=microsoft)
+        detail = "Graph forgot the sync state. The folder is walked anew."
+        return errors.OutOfSync(detail, microsoft=microsoft, outcome_unknown=unknown)
     meaning = MEANINGS.get(code)
-    if meaning is None and (html or (status >= 500 and status not in _BY_STATUS)):
+    if meaning is None and (html or status < 400 or (status >= 500 and status not in _BY_STATUS)):
         detail = f"Graph gave no usable answer (HTTP {status}). It is tried again by itself."
         return errors.Unreachable(detail, microsoft=microsoft, retry_after=retry_after, outcome_unknown=True)
     if meaning is None:
@@ -119,10 +124,15 @@ def ids_of(body: Any, headers: Mapping[str, str]) -> Microsoft:
     inner = error.get("innerError") or error.get("innererror")
     inner = inner if isinstance(inner, dict) else {}
     return Microsoft(
-        code=str(error.get("code") or "")[:100],
-        request_id=str(headers.get("request-id") or inner.get("request-id") or "")[:100],
-        correlation_id=str(headers.get("client-request-id") or inner.get("client-request-id") or "")[:100],
+        code=_word(error.get("code")),
+        request_id=_word(headers.get("request-id") or inner.get("request-id")),
+        correlation_id=_word(headers.get("client-request-id") or inner.get("client-request-id")),
     )
+
+
+def _word(value: Any) -> str:
+    """Return a code or an id; a text with spaces or lines in it is neither, and may tell of mail."""
+    return value if isinstance(value, str) and len(value) <= 100 and not _NO_WORD.search(value) else ""
 
 
 def _missing(path: str) -> Meaning:

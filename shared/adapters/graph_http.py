@@ -1,6 +1,5 @@
 """How a Graph call is made: token, deadline, one kind of answer, and every refusal as a fault of ours."""
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,16 @@ from urllib.parse import urlsplit
 import httpx
 
 from shared.adapters.graph_errors import fault_of, ids_of
-from shared.adapters.graph_wire import SubAnswer, SubRequest, is_upload_url, retry_after_seconds, url_of, wire_entry
+from shared.adapters.graph_wire import (
+    SubAnswer,
+    SubRequest,
+    is_upload_url,
+    json_of,
+    retry_after_seconds,
+    unusable,
+    url_of,
+    wire_entry,
+)
 from shared.adapters.http_client import deadline_after
 from shared.errors import Fault, Microsoft, Throttled, Unreachable
 from shared.ports import GraphMailbox
@@ -35,10 +43,16 @@ class GraphAnswer:
     def json(self) -> Any:
         """Return the body as JSON; raises `Unreachable` (outcome unknown) where it is none."""
         try:
-            return json.loads(self.content)
+            return json_of(self.content)
         except ValueError:
-            detail = "Graph answered something that is not JSON. It is tried again by itself."
-            raise Unreachable(detail, outcome_unknown=True) from None
+            raise unusable("something that is not JSON") from None
+
+    def object(self) -> dict[str, Any]:
+        """Return the body as a JSON object; raises as `json`."""
+        found = self.json()
+        if not isinstance(found, dict):
+            raise unusable("something that is no object")
+        return found
 
 
 class GraphHttp:
@@ -87,9 +101,13 @@ class GraphHttp:
         prefix = f"{mailbox.root}/v1.0"
         body = {"requests": [wire_entry(request, mailbox, prefix) for request in requests]}
         outer = self.request(mailbox, "POST", "/$batch", json=body, deadline=deadline)
-        parsed = outer.json()
-        entries = parsed.get("responses") if isinstance(parsed, dict) else None
-        found = {str(item.get("id")): item for item in entries or [] if isinstance(item, dict)}
+        entries = outer.object().get("responses")
+        if not isinstance(entries, list):
+            raise unusable("a batch without answers")
+        found: dict[str, Mapping[str, Any] | None] = {}
+        for item in (entry for entry in entries if isinstance(entry, dict)):
+            name = str(item.get("id"))
+            found[name] = None if name in found else item  # two answers to one request are none
         return [self._sub_answer(request, found.get(request.id), mailbox, outer.headers) for request in requests]
 
     def stream(
@@ -106,7 +124,14 @@ class GraphHttp:
         try:
             if not answer.is_success:
                 self._judge(_whole(answer), url)
-            yield from answer.iter_bytes(256 * 1024)
+            html, empty = "text/html" in answer.headers.get("content-type", "").lower(), True
+            for chunk in answer.iter_bytes(256 * 1024):
+                if empty and html and chunk.lstrip().startswith(b"<"):
+                    break  # some box between answered: a message begins with a header
+                empty = empty and not chunk
+                yield chunk
+            if empty:
+                raise unusable("a message without content")
         except httpx.HTTPError as error:
             raise _broken(error) from None
         finally:
@@ -234,6 +259,6 @@ def _whole(answer: httpx.Response) -> GraphAnswer:
 
 def _json_or_none(content: bytes) -> Any:
     try:
-        return json.loads(content)
+        return json_of(content)
     except ValueError:
         return None

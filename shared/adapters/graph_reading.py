@@ -5,7 +5,16 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from shared.adapters.graph_http import CALL_SECONDS, GraphHttp
-from shared.adapters.graph_wire import IMMUTABLE_IDS, SubAnswer, SubRequest, quoted
+from shared.adapters.graph_wire import (
+    IMMUTABLE_IDS,
+    SubAnswer,
+    SubRequest,
+    link_of,
+    listed,
+    properties_of,
+    quoted,
+    unusable,
+)
 from shared.codes import Code
 from shared.errors import Fault, ItemFault
 from shared.ports import DeltaPage, GraphMailbox, Listed, Placed, Window
@@ -79,7 +88,7 @@ class HttpGraphReading:
             for number, identifier in enumerate(ids)
         ]
         answers = self._graph.batch(mailbox, requests, deadline=CALL_SECONDS)
-        return {identifier: answer.fault or answer.content() for identifier, answer in zip(ids, answers, strict=True)}
+        return {identifier: answer.fault or answer.mime() for identifier, answer in zip(ids, answers, strict=True)}
 
     def content_stream(self, mailbox: GraphMailbox, message_id: str) -> Iterator[bytes]:
         """Yield the MIME of one message in chunks of at most 256 KiB."""
@@ -104,12 +113,9 @@ class HttpGraphReading:
 
     def _page(self, mailbox: GraphMailbox, path: str, page_size: int, params: Mapping[str, str] | None) -> DeltaPage:
         headers = {"Prefer": f"{IMMUTABLE_IDS}, odata.maxpagesize={page_size}"}
-        body = self._graph.request(mailbox, "GET", path, headers=headers, params=params).json()
-        values = body.get("value") if isinstance(body, dict) else None
-        messages = [
-            _listed(item) for item in values or [] if isinstance(item, dict) and isinstance(item.get("id"), str)
-        ]
-        next_link, delta_link = str(body.get("@odata.nextLink") or ""), str(body.get("@odata.deltaLink") or "")
+        body = self._graph.request(mailbox, "GET", path, headers=headers, params=params).object()
+        messages = [_listed(item) for item in listed(body)]
+        next_link, delta_link = link_of(body, "@odata.nextLink"), link_of(body, "@odata.deltaLink")
         return DeltaPage(messages, next_link, "" if next_link else delta_link)
 
 
@@ -117,7 +123,7 @@ def _listed(item: Mapping[str, Any]) -> Listed:
     return Listed(
         id=str(item["id"]),
         removed="@removed" in item,
-        received_at=str(item.get("receivedDateTime") or ""),
+        received_at=str(item.get("receivedDateTime") or "")[:40],
         subject=str(item.get("subject") or ""),
         sender=_sender(item),
         internet_message_id=str(item.get("internetMessageId") or ""),
@@ -130,7 +136,9 @@ def _listed(item: Mapping[str, Any]) -> Listed:
 def _detail(identifier: str, answer: SubAnswer) -> Listed | Fault:
     if answer.fault is not None:
         return answer.fault
-    return _listed({**(answer.body if isinstance(answer.body, dict) else {}), "id": identifier})
+    if not isinstance(answer.body, dict):
+        return unusable("a message without properties")
+    return _listed({**answer.body, "id": identifier})
 
 
 def _sender(item: Mapping[str, Any]) -> str:
@@ -141,15 +149,12 @@ def _sender(item: Mapping[str, Any]) -> str:
 
 def _size(item: Mapping[str, Any]) -> int | None:
     text = _extended(item, _SIZE_NAMES)
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def _extended(item: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    for entry in item.get("singleValueExtendedProperties") or []:
-        # Exchange echoes the tag without its leading zero ("Long 0xe08").
-        if isinstance(entry, dict) and str(entry.get("id", "")).lower() in names:
-            return str(entry.get("value", ""))
-    return ""
+    # Exchange echoes the tag without its leading zero ("Long 0xe08").
+    return next((value for name, value in properties_of(item) if name in names), "")
 
 
 def _change(number: str, action: str, identifier: str, folder_id: str) -> SubRequest:
@@ -159,6 +164,8 @@ def _change(number: str, action: str, identifier: str, folder_id: str) -> SubReq
     return SubRequest(number, "POST", f"{path}/move", _IMMUTABLE, {"destinationId": folder_id})
 
 
-def _placed(answer: SubAnswer) -> Placed:
-    body = answer.body if isinstance(answer.body, dict) else {}
-    return Placed(str(body.get("parentFolderId") or ""), body.get("isRead") is True)
+def _placed(answer: SubAnswer) -> Placed | Fault:
+    folder = answer.body.get("parentFolderId") if isinstance(answer.body, dict) else None
+    if not isinstance(folder, str) or not folder:
+        return unusable("a message without a folder")
+    return Placed(folder, answer.body.get("isRead") is True)

@@ -7,7 +7,15 @@ from typing import Any
 
 from shared.adapters.graph_http import CALL_SECONDS, GraphAnswer, GraphHttp
 from shared.adapters.graph_uploads import put_chunks
-from shared.adapters.graph_wire import IMMUTABLE_IDS, quoted, retry_after_seconds
+from shared.adapters.graph_wire import (
+    IMMUTABLE_IDS,
+    has_id,
+    link_of,
+    listed,
+    quoted,
+    retry_after_seconds,
+    unusable,
+)
 from shared.codes import Code
 from shared.errors import ItemFault, Unreachable
 from shared.ports import Attachment, Found, GraphMailbox
@@ -36,10 +44,10 @@ class GraphSender:
         """Make a draft from MIME, which Graph takes as base64 in a text/plain body."""
         headers = {**_PREFER, "Content-Type": "text/plain"}
         answer = self._http.request(mailbox, "POST", "messages", content=base64.b64encode(mime), headers=headers)
-        found = _found(answer.json())
-        if found is None:
+        made = answer.object()
+        if not has_id(made):
             raise Unreachable("Graph made a draft but did not say which. It is tried again.", outcome_unknown=True)
-        return found
+        return Found(made["id"], made.get("isDraft") is True, _message_id(made))
 
     def attach(self, mailbox: GraphMailbox, draft_id: str, file: Attachment, content: bytes) -> None:
         """Add a file of less than 3 MB."""
@@ -101,7 +109,7 @@ class GraphSender:
             if fault.code == Code.MESSAGE_NOT_FOUND:
                 return None
             raise
-        return _found(answer.json())
+        return _found(answer.object())
 
     def find_marked(self, mailbox: GraphMailbox, entry_id: str, internet_message_id: str) -> list[Found]:
         """Search by marker, then Message-ID, first the mailbox and then its recoverable items, 30 seconds in all."""
@@ -136,11 +144,10 @@ class GraphSender:
                 answer = self._http.request(mailbox, "GET", path, headers=_PREFER, params=params or None, deadline=left)
             except ItemFault:
                 return found  # a mailbox without this folder, or that cannot search by this key
-            page = answer.json()
-            listed = page.get("value", []) if isinstance(page, dict) else []
-            found += [message for item in listed if (message := _found(item)) is not None]
-            link = page.get("@odata.nextLink") if isinstance(page, dict) else None
-            if not isinstance(link, str):
+            page = answer.object()
+            found += [_found(item) for item in listed(page)]
+            link = link_of(page, "@odata.nextLink")
+            if not link:
                 return found
             path, params = link, {}
         return found
@@ -154,11 +161,15 @@ def _accepted(answer: GraphAnswer) -> float | None:
     return retry_after_seconds(answer.headers)
 
 
-def _found(item: Any) -> Found | None:
-    """Return the message of a JSON *item*; one that does not say that it is a draft is taken for none."""
-    if not isinstance(item, Mapping) or not isinstance(item.get("id"), str):
-        return None
-    return Found(item["id"], item.get("isDraft") is True, str(item.get("internetMessageId") or ""))
+def _found(item: Mapping[str, Any]) -> Found:
+    """Return the message of a JSON *item*; raises `Unreachable` where it does not say whether it is a draft."""
+    if not has_id(item) or not isinstance(item.get("isDraft"), bool):
+        raise unusable("a message that may be a draft or not")
+    return Found(item["id"], item["isDraft"], _message_id(item))
+
+
+def _message_id(item: Mapping[str, Any]) -> str:
+    return str(item.get("internetMessageId") or "")[:1000]
 
 
 def _inline(file: Attachment) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.adapters.graph_http import CALL_SECONDS, GraphHttp
 from shared.adapters.graph_sending import MARKERS, GraphSender
-from shared.adapters.graph_wire import IMMUTABLE_IDS, quoted
+from shared.adapters.graph_wire import IMMUTABLE_IDS, link_of, listed, properties_of, quoted
 from shared.errors import ItemFault, Unreachable
 from shared.ports import REPORTS_LISTED, Found, GraphMailbox, Marked, Report
 from shared.times import from_text, to_text
@@ -54,7 +54,7 @@ class HttpGraphSent:
             params.pop("$expand")
             found = self._items(mailbox, "mailFolders/inbox/messages", params)
             return [_report(item) for item in found if _from_daemon(item)][:REPORTS_LISTED]
-        return [_report(item) for item in _values(page)]
+        return [_report(item) for item in listed(page)]
 
     def report_content(self, mailbox: GraphMailbox, message_id: str) -> bytes:
         """Return the beginning of a report's MIME."""
@@ -86,9 +86,9 @@ class HttpGraphSent:
         wanted: Mapping[str, str] | None = params
         for _ in range(_PAGES):
             page = self._page(mailbox, path, wanted, ends - time.monotonic())
-            yield from _values(page)
-            link = page.get("@odata.nextLink")
-            if not isinstance(link, str):
+            yield from listed(page)
+            link = link_of(page, "@odata.nextLink")
+            if not link:
                 return
             path, wanted = link, None
 
@@ -97,8 +97,7 @@ class HttpGraphSent:
     ) -> Mapping[str, Any]:
         if left <= 0:
             raise Unreachable("Listing the mailbox took too long. It is listed again.")
-        page = self._http.request(mailbox, "GET", path, headers=_PREFER, params=params, deadline=left).json()
-        return page if isinstance(page, Mapping) else {}
+        return self._http.request(mailbox, "GET", path, headers=_PREFER, params=params, deadline=left).object()
 
 
 def _since(since: str, direction: str) -> dict[str, str]:
@@ -118,17 +117,8 @@ def _whole_seconds(moment: str) -> str:
     return to_text(at - timedelta(microseconds=at.microsecond))
 
 
-def _values(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    values = page.get("value")
-    listed = values if isinstance(values, list) else []
-    return [item for item in listed if isinstance(item, Mapping) and isinstance(item.get("id"), str)]
-
-
 def _marked(item: Mapping[str, Any]) -> Marked:
-    marker = ""
-    for entry in item.get("singleValueExtendedProperties") or []:
-        if isinstance(entry, Mapping) and "mailgrant-entry" in str(entry.get("id", "")).lower():
-            marker = str(entry.get("value") or "")
+    marker = next((value for name, value in properties_of(item) if "mailgrant-entry" in name), "")
     return Marked(str(item["id"]), item.get("isDraft") is True, str(item.get("internetMessageId") or ""), marker)
 
 

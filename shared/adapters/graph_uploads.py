@@ -62,13 +62,13 @@ def _expected(answer: GraphAnswer) -> int | None:
     """Return where the session wants the next byte, from ``["2097152"]`` or ``["2097152-"]``; None: it did not say."""
     try:
         body: Any = json.loads(answer.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     ranges = body.get("nextExpectedRanges") if isinstance(body, dict) else None
     if not isinstance(ranges, list) or not ranges:
         return None
     first = str(ranges[0]).partition("-")[0]
-    return int(first) if first.isdigit() else None
+    return int(first) if first.isascii() and first.isdigit() and len(first) < 16 else None
 
 
 def _cut(chunks: Iterator[bytes]) -> Iterator[bytes]:

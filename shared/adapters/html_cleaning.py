@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import nh3
 
+MOST_PICTURE_CHARACTERS = 16 * 1024 * 1024
 _LEFT_OUT = {"area", "map", "details", "summary"}
 _TAGS = nh3.ALLOWED_TAGS - _LEFT_OUT | {"address", "big", "font", "main", "section", "tfoot"}
 _LAYOUT = {"align", "bgcolor", "border", "cellpadding", "cellspacing", "height", "valign", "width"}
@@ -33,12 +34,17 @@ def clean(html: str, pictures: Mapping[str, str]) -> str:
     """
     Return *html* without scripts, forms, frames, SVG, links' targets and whatever would be loaded from elsewhere.
 
-    A picture is kept where it is a ``data:`` address of a picture, or a ``cid:`` address that *pictures* knows.
+    A picture is kept where it is a ``data:`` address of a picture, or a ``cid:`` address that *pictures* knows, up to
+    16 MiB in all: html may name one picture thousands of times.
     """
+    left = MOST_PICTURE_CHARACTERS
 
     def kept(tag: str, name: str, value: str) -> str | None:
         if (tag, name) == ("img", "src"):
-            return _picture(value, pictures)
+            nonlocal left
+            address = _picture(value, pictures)
+            left -= len(address or "")
+            return address if left >= 0 else None
         return None if name == "style" and "url" in value.lower() else value
 
     return nh3.clean(

@@ -7,7 +7,7 @@ from shared.connection_admin.rules import AskedAction
 from shared.connections import Action, AfterFetch, Connection, Direction
 from shared.errors import Conflict, FieldFault, InvalidRequest, ItemFault
 from shared.ports import GraphDirectory, GraphMailbox, Row
-from shared.rows import decode
+from shared.rows import readable
 
 _TAKEN = (
     "Another incoming connection reads this folder of the mailbox ({}). Delete it first, or give both the action none."
@@ -26,8 +26,8 @@ def refuse_taken_folder(connection: Connection, rows: Mapping[str, Row]) -> None
 
 def incoming_of(box: str, rows: Mapping[str, Row]) -> Sequence[Connection]:
     """Return the incoming connections among the rows of a mailbox."""
-    found = [decode(Connection, row.values) for key, row in rows.items() if key.startswith(f"b|{box}|conn|")]
-    return [connection for connection in found if connection.direction is Direction.INCOMING]
+    found = [readable(Connection, key, row.values) for key, row in rows.items() if key.startswith(f"b|{box}|conn|")]
+    return [connection for connection in found if connection and connection.direction is Direction.INCOMING]
 
 
 def resolve_folder(directory: GraphDirectory, mailbox: GraphMailbox, name: str, pointer: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Which connections there are, how each fares, and what Graph offers to choose from."""
 
+import logging
 from dataclasses import dataclass
 
 from shared.connection_admin.views import Shown, effective
@@ -10,8 +11,11 @@ from shared.identifiers import BOX_LENGTH, split_grant_id
 from shared.paging import Page, cursor_of, page_of
 from shared.ports import Folder, GraphDirectory, Person, Tables
 from shared.registry import Registry
+from shared.rows import UnreadableRow
 from shared.times import EVER, Span
 from shared.tokens import Tokens
+
+log = logging.getLogger("mailgrant.rows")
 
 LOOKED_AT = 100
 
@@ -68,6 +72,9 @@ class ConnectionLists:
                 found = self.get(identifier)
             except NotFound:
                 continue  # made or deleted at this moment
+            except UnreadableRow as error:
+                log.warning("rows.unreadable connection_id=%s reason=%s", identifier, error)
+                continue
             if wanted.fits(found):
                 shown.append(found)
             if len(shown) == limit and number < len(page.items):

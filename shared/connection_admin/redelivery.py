@@ -11,7 +11,7 @@ from shared.connections import Delivery, Direction, Redelivery
 from shared.errors import Conflict, FieldFault, InvalidRequest, RowChanged, RowExists, RowMissing
 from shared.identifiers import new_ulid
 from shared.ports import Delete, Tables, Wakeups
-from shared.receipts import ReceiptStatus, read_receipt
+from shared.receipts import ReceiptStatus, readable_receipt
 from shared.refusals import refuse_if
 from shared.times import from_text, to_text
 from shared.waking import wake
@@ -84,7 +84,7 @@ class Redeliveries:
         seen, selected, without = 0, 0, 0
         while seen < COUNTED:
             rows = self.tables.receipts.read(connection_id, first, "m~", _PAGE).rows
-            taken = [receipt for receipt in (read_receipt(row.values) for row in rows) if wanted.takes(receipt)]
+            taken = [receipt for row in rows if (receipt := readable_receipt(row)) and wanted.takes(receipt)]
             selected += sum(receipt.deliverable for receipt in taken)
             without += sum(not receipt.deliverable for receipt in taken)
             seen += len(rows)

@@ -12,7 +12,7 @@ from shared.errors import Conflict, InvalidRequest, NotFound, Refused, RowChange
 from shared.identifiers import BOX_LENGTH, Token, box_of, is_ulid, new_token, new_ulid, parse_token, same_hash, shard_of
 from shared.ports import ANY, Clock, Delete, Insert, Tables, Update
 from shared.rates import Rates
-from shared.rows import decode, encode
+from shared.rows import decode, encode, readable
 from shared.times import from_text, to_text
 
 SEND = "send"
@@ -117,8 +117,8 @@ class ConnectionTokens:
     def _of(self, connection: Connection) -> list[ConnectionToken]:
         first = f"b|{connection.box}|tok|"
         rows = self.tables.connections.read(connection.shard, first, f"{first[:-1]}~").rows
-        tokens = [decode(ConnectionToken, row.values) for row in rows]
-        mine = [token for token in tokens if token.connection_id == connection.id]
+        tokens = [readable(ConnectionToken, row.key, row.values) for row in rows]
+        mine = [token for token in tokens if token and token.connection_id == connection.id]
         return sorted(mine, key=lambda token: token.id, reverse=True)
 
     def _seen(self, shard: str, token: ConnectionToken) -> None:

@@ -11,7 +11,7 @@ from shared.identifiers import is_guid
 from shared.ports import ANY, Clock, Entra, Insert, Tables, Update
 from shared.refusals import refuse_personal
 from shared.registry import Registry
-from shared.rows import decode, encode
+from shared.rows import decode, encode, readable
 from shared.settings import Settings
 from shared.tickets import LONGEST_LINK_HOURS, Ticket, is_dated_id, new_ticket, partition_of, ticket_key
 from shared.times import to_text
@@ -64,7 +64,8 @@ class ConsentLinks:
         today = self.clock()
         days = [(today + timedelta(days=number)).strftime("%Y%m%d") for number in range(LONGEST_LINK_HOURS // 24 + 2)]
         rows = [row for day in days for row in self.tables.tickets.read(day, "t|", "t~").rows]
-        tickets = [decode(Ticket, row.values) for row in rows if row.values.get("credential_id") == credential_id]
+        mine = [row for row in rows if row.values.get("credential_id") == credential_id]
+        tickets = [ticket for row in mine if (ticket := readable(Ticket, row.key, row.values))]
         return sorted(tickets, key=lambda ticket: ticket.created_at, reverse=True)
 
     def withdraw(self, credential_id: str, link_id: str) -> None:

@@ -12,10 +12,15 @@ def product_files() -> list[Path]:
     return [ROOT / "function_app.py", *(ROOT / "functions").rglob("*.py"), *(ROOT / "shared").rglob("*.py")]
 
 
+# Run by the Python of another client, whose packages requirements-dev.in does not name.
+FOREIGN = (ROOT / "bench" / "peers", ROOT / "localcloud" / "foreign" / "clients")
+
+
 def development_files() -> list[Path]:
-    """Return every module of ours that is not deployed."""
+    """Return every module of ours that is not deployed and runs in our own environment."""
     folders = [ROOT / name for name in ("localcloud", "tests", "bench", "examples", "infra")]
-    return [file for folder in folders for file in folder.rglob("*.py") if "node_modules" not in file.parts]
+    files = [file for folder in folders for file in folder.rglob("*.py") if "node_modules" not in file.parts]
+    return [file for file in files if not any(file.is_relative_to(folder) for folder in FOREIGN)]
 
 
 def imports_of(source: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.foreign.environments import LOCKS
 from tests.architecture.sources import ROOT, development_files, imports_of, product_files
 
 OURS = {"bench", "function_app", "functions", "infra", "localcloud", "shared", "tests"}
@@ -75,7 +76,10 @@ def test_every_import_of_development_is_required(owners: dict[str, str]) -> None
     assert set() == distributions_of(modules, owners) - named("requirements.in", "requirements-dev.in")
 
 
-@pytest.mark.parametrize("file", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize(
+    "file",
+    ["requirements", "requirements-dev", *(f"localcloud/foreign/{path.stem}" for path in LOCKS.glob("*.in"))],
+)
 def test_what_is_required_is_pinned(file: str) -> None:
     """Each name of an .in file has its exact version in a lock file that `make lock` makes."""
     pinned = named(f"{file}.txt", "requirements.txt")

@@ -13,6 +13,8 @@ from shared.ports import ANY, Clock, Committed, Delete, Insert, Operation, Row, 
 from shared.rows import Value
 from tests.fakes.failures import Failures
 
+PAGE = 1000
+"""How many rows one answer of Table storage holds at most."""
 TABLES = ("connections", "credentials", "grants", "tickets", "receipts", "outbox", "log", "audit")
 
 
@@ -21,7 +23,8 @@ class MemoryTable:
     """
     One table; storage's time is *clock* cut to whole seconds, as the Date header is.
 
-    *failures* makes calls fail (methods ``get``, ``read``, ``commit``), *calls* counts them.
+    *failures* makes calls fail (methods ``get``, ``read``, ``commit``), *calls* counts them, and as ``more`` the
+    further requests that reading many rows takes.
     """
 
     clock: Clock
@@ -47,6 +50,7 @@ class MemoryTable:
         with self.failures.around("read"), self._lock:
             keys = self._keys.get(partition, [])
             found = keys[bisect.bisect_left(keys, first) : bisect.bisect_left(keys, last)][:limit]
+            self.calls["more"] += (len(found) - 1) // PAGE if found else 0
             return Rows([self._partitions[partition][key] for key in found], self._storage_time())
 
     def commit(self, partition: str, operations: Sequence[Operation]) -> Committed:
@@ -69,7 +73,7 @@ class MemoryTable:
         rows, keys = self._partitions.setdefault(partition, {}), self._keys.setdefault(partition, [])
         if isinstance(operation, Delete):
             del rows[operation.key]
-            keys.remove(operation.key)
+            del keys[bisect.bisect_left(keys, operation.key)]
             return ""
         if operation.key not in rows:
             bisect.insort(keys, operation.key)

@@ -419,3 +419,17 @@ def test_no_payload_gets_into_headers_or_recipients(title: str, line: str, level
 def test_an_outgoing_mail_reads_back_with_its_mark() -> None:
     """The payload blob keeps that a machine wrote the mail."""
     assert Outgoing.from_bytes(Outgoing(automatic=True).to_bytes()).automatic
+
+
+def test_a_template_that_no_row_could_hold_is_refused() -> None:
+    """Each part is short enough, but control characters take six characters each where they are kept."""
+    part = "{# " + "\x01" * 60_000 + " #}a"
+    answer = Site().put("alarm", dict.fromkeys(("subject", "text"), part) | {"to": "ops@example.com"})
+
+    assert (422, "too_long") == (answer.status_code, read(answer)["errors"][0]["code"])
+
+
+@pytest.mark.parametrize("connection", ["(", "x" * 600, "conn_%00"])
+def test_templates_of_what_is_no_connection_are_not_found(connection: str) -> None:
+    """Characters that no key of a row may hold are no fault of ours."""
+    assert 404 == Site().caller.call("GET", f"connections/{connection}/templates/alarm").status_code

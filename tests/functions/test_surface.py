@@ -15,9 +15,10 @@ from shared.front_proof import FrontProof
 from shared.principals import HEADER, Role, header_of
 from shared.receipts import Receipt, ReceiptStatus, hash_of, insertion, public_id
 from shared.received import Received
-from shared.send.accept import Accept, DueRows
+from shared.send.accept import Accept
 from shared.send.entries import Entries
 from shared.send.uploads import Uploads
+from shared.send.waking import DueRows, SharedWakeups
 from shared.settings import Settings
 from shared.times import to_text
 from tests.fakes import MemoryBlobStore, MemoryTables, MemoryWakeups, MovableClock
@@ -206,7 +207,7 @@ class Tokens:
         services = replace(
             compose(MADE_UP),
             connection_tokens=admin.connection_tokens,
-            accept=Accept(admin.tables.outbox, blobs, admin.wakeups, due_rows, uploads, admin.clock),
+            accept=Accept(admin.tables.outbox, blobs, SharedWakeups(admin.wakeups), due_rows, uploads, admin.clock),
             entries=Entries(admin.tables.outbox, admin.clock),
             uploads=uploads,
             received=Received(admin.tables, blobs.received, admin.wakeups, bytes, MADE_UP.public_base_url, admin.clock),

@@ -7,16 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from azure.data.tables import TableServiceClient
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 from azure.storage.queue import QueueServiceClient
 
 from localcloud.__main__ import main
-from localcloud.azurite import find_node
+from localcloud.azurite import ACCOUNT, ACCOUNT_KEY, find_node
 from localcloud.children import PROJECT, Child, ChildError, ReservedPort, answers
 from localcloud.environment import (
     CONTAINERS,
@@ -58,6 +60,49 @@ def test_azurite_keeps_its_location(tmp_path: Path) -> None:
 
         assert [sorted(QUEUES), sorted(CONTAINERS), sorted(TABLES)] == found
         assert not any(map(answers, azurite.ports.values()))
+
+
+def test_azurite_forgets_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+    """A blob whose bytes are still on their way at SIGTERM is answered with 201, and there after the next start."""
+    azurite = start_azurite(location=tmp_path)
+    with BlobServiceClient.from_connection_string(azurite.connection_string) as blobs:
+        blobs.create_container("slow")
+    rights, tomorrow = ContainerSasPermissions(create=True, write=True), datetime.now(UTC) + timedelta(days=1)
+    query = generate_container_sas(ACCOUNT, "slow", account_key=ACCOUNT_KEY, permission=rights, expiry=tomorrow)
+    head = f"PUT /{ACCOUNT}/slow/blob?{query} HTTP/1.1\r\nHost: 127.0.0.1:{azurite.ports['blob']}\r\n"
+    try:
+        with socket.create_connection(("127.0.0.1", azurite.ports["blob"])) as caller:
+            caller.sendall(f"{head}x-ms-blob-type: BlockBlob\r\nContent-Length: 10\r\n\r\n01234".encode())
+            time.sleep(0.3)  # until it is read
+            ending = threading.Thread(target=azurite.stop)
+            ending.start()
+            time.sleep(0.3)
+            caller.sendall(b"56789")
+            answer = caller.recv(1000)
+        ending.join()
+        azurite.start()
+        with BlobServiceClient.from_connection_string(azurite.connection_string) as blobs:
+            found = blobs.get_blob_client("slow", "blob").download_blob().readall()
+    finally:
+        azurite.close()
+
+    assert answer.startswith(b"HTTP/1.1 201")
+    assert b"0123456789" == found
+
+
+def test_azurite_tells_another_time(tmp_path: Path) -> None:
+    """With its clock shifted, what it answers and what it writes bears that time."""
+    azurite = start_azurite(location=tmp_path)
+    try:
+        azurite.stop()
+        azurite.shift_clock(75 * 3600)
+        azurite.start()
+        with BlobServiceClient.from_connection_string(azurite.connection_string) as blobs:
+            made = blobs.create_container("later").get_container_properties().last_modified
+    finally:
+        azurite.close()
+
+    assert timedelta(hours=74) < made - datetime.now(UTC) < timedelta(hours=76)
 
 
 def test_node_is_new_enough() -> None:

@@ -114,6 +114,16 @@ def test_modes(control: ControlClient, scene: Scene) -> None:
     assert {"latency_ms": 0.0, "propagation_seconds": 3, "token_seconds": 3599} == control.modes()
 
 
+def test_one_fault_can_be_forgotten(control: ControlClient) -> None:
+    """The others stay, and forgetting it again is no error."""
+    first, second = (control.add_fault("entra", "token", {"kind": "reset"}) for _ in range(2))
+    for _ in range(2):
+        control.remove_fault(first)
+
+    assert [second] == [fault["id"] for fault in control.faults()["waiting"]]
+    control.clear_faults()
+
+
 def test_faults(control: ControlClient, scene: Scene) -> None:
     """Faults wait in order, are shown, and can be forgotten."""
     identifier = control.add_fault("entra", "token", {"kind": "reset"}, key="t", skip=1, times=2)

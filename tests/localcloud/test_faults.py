@@ -210,10 +210,10 @@ def test_a_sender_that_dies_in_the_middle_is_not_judged(receiver: Receiver) -> N
 class Remembered(Records):
     """Records as rows by table, without storage."""
 
-    rows: dict[str, list[dict[str, Any]]]
+    held: dict[str, list[dict[str, Any]]]
 
-    def _rows(self, table: str) -> Iterator[dict[str, Any]]:
-        yield from self.rows.get(table, [])
+    def rows(self, table: str) -> Iterator[dict[str, Any]]:
+        yield from self.held.get(table, [])
 
     def _buried(self) -> Iterator[str]:
         yield from ()
@@ -222,7 +222,7 @@ class Remembered(Records):
 def judged(connections: list[dict[str, Any]], receipts: list[dict[str, Any]] | None = None) -> list[str]:
     """Return what the judge finds in these rows."""
     records = Remembered("")
-    object.__setattr__(records, "rows", {"connections": connections, "receipts": receipts or []})
+    object.__setattr__(records, "held", {"connections": connections, "receipts": receipts or []})
     return records.stuck()
 
 

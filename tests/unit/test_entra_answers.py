@@ -260,3 +260,63 @@ def _sent(secret: str) -> str:
     adapter, microsoft = entra(token())
     ask(adapter, secret)
     return microsoft.form()["client_secret"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"access_token": 5, "expires_in": 3599},
+        {"access_token": "", "expires_in": 3599},
+        {"access_token": "line\nbreak", "expires_in": 3599},
+        {"access_token": "opaque", "expires_in": None},
+        {"access_token": "opaque", "expires_in": "soon"},
+        {"access_token": "opaque", "expires_in": float("inf")},
+    ],
+)
+def test_a_token_that_is_none_is_as_good_as_no_answer(body: dict[str, object]) -> None:
+    """An answer's parts are taken for granted by msal; what it stumbles over is told as an outage, which passes."""
+    adapter, _ = entra(httpx.Response(200, content=json.dumps(body)))
+
+    with pytest.raises(Unreachable):
+        ask(adapter)
+
+
+@pytest.mark.parametrize(("seconds", "lasts"), [(-5, 0.0), (10**9, 86400.0)])
+def test_a_token_lasts_no_longer_than_tokens_do(seconds: int, lasts: float) -> None:
+    """One that claims to be good for years would never be asked for anew."""
+    adapter, _ = entra(httpx.Response(200, json={"access_token": "opaque", "expires_in": seconds}))
+
+    assert lasts == ask(adapter).expires_in
+
+
+@pytest.mark.parametrize("codes", [5, "7000215", {"a": 1}, [True, "x", None]])
+def test_codes_of_another_kind_are_no_codes(codes: object) -> None:
+    """OAuth's own word decides then, and no text of Microsoft's gets into a record by way of an id."""
+    said = {"error": "invalid_client", "error_codes": codes, "trace_id": "a text that names ann@contoso.example"}
+    adapter, _ = entra(httpx.Response(401, json=said))
+
+    with pytest.raises(CredentialFault) as caught:
+        ask(adapter)
+    assert "" == caught.value.microsoft.trace_id
+
+
+def test_the_secret_goes_to_no_address_that_discovery_makes_up() -> None:
+    """Only Microsoft's own sign-in hosts are ever called."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        return httpx.Response(200, json={**DISCOVERY, "token_endpoint": "https://evil.example/token"})
+
+    with pytest.raises(Unreachable, match="elsewhere"):
+        ask(MsalEntra(httpx.Client(transport=httpx.MockTransport(answer))))
+    assert {HOST} == set(asked)
+
+
+def test_what_msal_cannot_read_is_not_logged_by_it(caplog: pytest.LogCaptureFixture) -> None:
+    """Such an answer would be logged by msal as a whole, token and all."""
+    content = b"\xef\xbb\xbf" + json.dumps({"access_token": "opaque", "expires_in": 3599}).encode()
+    adapter, _ = entra(httpx.Response(200, content=content))
+
+    assert "opaque" == ask(adapter).value
+    assert "opaque" not in caplog.text

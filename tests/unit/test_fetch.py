@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shared.codes import Code
-from shared.connections import Action, AfterFetch, Direction, Run, box_key, run_key
+from shared.connections import Action, AfterFetch, Direction, Run, box_key, connection_key, run_key
 from shared.errors import Fault, GrantFault, MailboxFault, StorageUnavailable, Throttled, Unreachable
 from shared.fetch.run import FetchLimits
 from shared.identifiers import shard_of
@@ -488,3 +488,23 @@ def test_records_survive_unknown_properties(world: World) -> None:
     row = world.tables.connections.get(shard_of(BOX), run_key(key))
     assert row is not None
     assert (row.values["newer"], decode(Run, row.values).cursor) == ("x", "delta:0:0")
+
+
+@pytest.mark.parametrize(
+    ("key_of", "values"),
+    [(connection_key, {"after_fetch": '{"action":"teleport"}'}), (run_key, {"seq": "many"}), (run_key, {"fault": "{"})],
+)
+def test_one_strange_connection_leaves_the_others_of_its_mailbox_alone(
+    world: World, key_of: Callable[[str], str], values: dict[str, str]
+) -> None:
+    """What a newer version wrote is nobody's to fetch, and its due row stays for whoever can read it."""
+    strange, other = world.connect(), world.connect(folder_id="other")
+    due = world.run(strange).due
+    world.tables.connections.commit(shard_of(BOX), [Update(key_of(strange), values, "*")])
+    world.graph.arrive("a")
+
+    world.go(other)
+    world.fetch().run(Wakeup(FETCH, strange, 1, due))
+
+    assert ReceiptStatus.STORED == world.receipt(other, "a").status
+    assert due in [row.key for row in world.due_rows()]

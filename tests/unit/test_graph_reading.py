@@ -10,7 +10,7 @@ import pytest
 
 from shared.adapters.graph_http import GraphHttp
 from shared.adapters.graph_reading import HttpGraphReading
-from shared.errors import ItemFault, OutOfSync, Throttled
+from shared.errors import ItemFault, OutOfSync, Throttled, Unreachable
 from shared.ports import GraphMailbox, Listed, Placed, Window
 
 MAILBOX = GraphMailbox("https://graph.microsoft.com", "5e0f", lambda fresh: "t")
@@ -113,7 +113,86 @@ def test_a_forgotten_link_is_out_of_sync() -> None:
 )
 def test_odd_items_are_listed_as_far_as_they_go(item: dict[str, Any], listed: Listed) -> None:
     """Removed ones, drafts, and mail without a sender."""
-    assert Wire(lambda _: page(value=[item, "no item"])).reading.first_page(MAILBOX, "f", 1).messages == [listed]
+    assert Wire(lambda _: page(value=[item])).reading.first_page(MAILBOX, "f", 1).messages == [listed]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null",
+        b"[]",
+        b"[" * 20_000,
+        b'{"@odata.deltaLink":"https://graph.microsoft.com/d"}',
+        b'{"value":null,"@odata.deltaLink":"https://graph.microsoft.com/d"}',
+        b'{"value":5}',
+        b'{"value":[null],"@odata.deltaLink":"https://graph.microsoft.com/d"}',
+        b'{"value":[{"subject":"no id"}],"@odata.deltaLink":"https://graph.microsoft.com/d"}',
+        b'{"value":[{"id":"' + b"x" * 20_000 + b'"}],"@odata.deltaLink":"https://graph.microsoft.com/d"}',
+        b'{"value":[],"@odata.nextLink":{"a":1}}',
+        b'{"value":[],"@odata.nextLink":"messages?$skiptoken=1"}',
+        b'{"value":[],"@odata.deltaLink":"https://graph.microsoft.com/' + b"x" * 20_000 + b'"}',
+    ],
+)
+def test_a_page_that_cannot_be_read_whole_is_none(body: bytes) -> None:
+    """Whoever went on by its link would leave out mail that was never shown, for good."""
+    wire = Wire(lambda _: httpx.Response(200, content=body))
+    with pytest.raises(Unreachable, match="tried again"):
+        wire.reading.next_page(MAILBOX, "https://graph.microsoft.com/v1.0/x", 50)
+
+
+@pytest.mark.parametrize("size", ["²", "9" * 5000, "-1", "", None, [], {}])
+def test_a_size_that_is_no_number_is_unknown(size: Any) -> None:
+    """The message is then streamed, as one of unknown size."""
+    item = {"id": "x", "singleValueExtendedProperties": [{"id": "Long 0xe08", "value": size}]}
+    assert [Listed("x")] == Wire(lambda _: page(value=[item])).reading.first_page(MAILBOX, "f", 1).messages
+
+
+def test_half_a_character_is_no_reason_to_fail() -> None:
+    """A subject cut in the middle of an emoji holds half of one, which no storage would take."""
+    body = json.dumps({"value": [{"id": "x", "subject": "cut \ud83d"}], "@odata.deltaLink": "https://g.example/d"})
+    (found,) = Wire(lambda _: httpx.Response(200, content=body)).reading.first_page(MAILBOX, "f", 1).messages
+    assert "cut ?" == found.subject
+
+
+@pytest.mark.parametrize(
+    "body", [None, "", "=", {"a": 1}, 5, [], "not base64, and no mail either"], ids=lambda body: repr(body)[:12]
+)
+def test_an_answer_without_content_is_a_fault_and_no_empty_mail(body: Any) -> None:
+    """A mail is never empty; stored as empty it would be marked read and lost."""
+    responses = [{"id": "0", "status": 200, "body": body}]
+    found = Wire(lambda _: httpx.Response(200, json={"responses": responses})).reading.contents(MAILBOX, ["a"])
+    assert isinstance(found["a"], Unreachable)
+
+
+@pytest.mark.parametrize("text", ["U3ViamVjdDogPz8-DQoNCg==", "U3ViamVjdDogPz8-DQoNCg", "U3ViamVjdDog\r\nPz8+DQoNCg=="])
+def test_content_comes_in_any_form_of_base64(text: str) -> None:
+    """Graph's documents name that for URLs; lines may be broken, and the end may be open."""
+    responses = [{"id": "0", "status": 200, "body": text}]
+    found = Wire(lambda _: httpx.Response(200, json={"responses": responses})).reading.contents(MAILBOX, ["a"])
+    assert {"a": b"Subject: ??>\r\n\r\n"} == found
+
+
+@pytest.mark.parametrize("content", [b"", b" <!DOCTYPE html><p>Sign in</p>"])
+def test_a_stream_without_a_message_is_a_fault(content: bytes) -> None:
+    """Nothing, or the page of some box between, is not stored as a mail."""
+    wire = Wire(lambda _: httpx.Response(200, content=content, headers={"Content-Type": "text/html"}))
+    with pytest.raises(Unreachable):
+        b"".join(wire.reading.content_stream(MAILBOX, "a"))
+
+
+def test_two_answers_to_one_request_of_a_batch_are_none() -> None:
+    """Which of them is true nobody knows."""
+    responses = [{"id": "0", "status": 200, "body": {}}, {"id": "0", "status": 404, "body": {}}]
+    found = Wire(lambda _: httpx.Response(200, json={"responses": responses})).reading.apply(MAILBOX, "read", ["a"])
+    assert isinstance(found["a"], Unreachable)
+
+
+def test_details_and_places_that_are_none_are_faults() -> None:
+    """A message without properties would be taken for mail, and one without a folder for one that was not moved."""
+    responses = [{"id": "0", "status": 200, "body": []}]
+    reading = Wire(lambda _: httpx.Response(200, json={"responses": responses})).reading
+    assert isinstance(reading.details(MAILBOX, ["a"])["a"], Unreachable)
+    assert isinstance(reading.placed(MAILBOX, ["a"])["a"], Unreachable)
 
 
 def test_contents_come_by_one_batch_each_its_own() -> None:

@@ -284,3 +284,55 @@ def test_an_upload_url_outside_of_exchange_is_not_used() -> None:
 
     with pytest.raises(Unreachable):
         sender(handle)[0].attach_large(MAILBOX, "AA=1", FILE, 3, iter([b"abc"]))
+
+
+@pytest.mark.parametrize(
+    "item", [None, {}, {"id": "AA=1"}, {"id": "AA=1", "isDraft": None}, {"id": "", "isDraft": False}]
+)
+def test_a_message_that_does_not_say_whether_it_is_a_draft_proves_nothing(item: object) -> None:
+    """Taken for sent, it would be called accepted without having gone; taken for gone, it would be sent again."""
+    handle: Answers = lambda _: httpx.Response(200, json=item)  # noqa: E731 - with a type
+
+    assert fault_of(handle, lambda graph: graph.get(MAILBOX, "AA=1")).outcome_unknown
+
+
+@pytest.mark.parametrize("body", [{}, {"value": None}, {"value": [None]}, {"value": [{"id": "x"}]}, [], {"value": 5}])
+def test_a_search_that_cannot_be_read_found_neither_something_nor_nothing(body: object) -> None:
+    """Had it found nothing, a draft that lingers would be sent once more."""
+    handle: Answers = lambda _: httpx.Response(200, json=body)  # noqa: E731 - with a type
+
+    assert fault_of(handle, lambda graph: graph.find_marked(MAILBOX, "msg_1", "<a@b.c>")).outcome_unknown
+
+
+@pytest.mark.parametrize("status", [301, 302, 304, 307])
+def test_a_redirect_is_no_answer(status: int) -> None:
+    """It is not followed, and it does not say that a mailbox cannot search by a key."""
+    assert fault_of(answering(status), lambda graph: graph.find_marked(MAILBOX, "msg_1", "<a@b.c>")).outcome_unknown
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[::1", "https://outlook.office.com:secret/", "https://outlook.office.com/\x7f"]
+)
+def test_an_upload_url_that_is_none_is_refused_without_a_word_of_it(url: str) -> None:
+    """What an HTTP client says of it would quote it."""
+    handle = answering(200, {"uploadUrl": url})
+    fault = fault_of(handle, lambda graph: graph.attach_large(MAILBOX, "AA=1", FILE, 1, iter([b"x"])))
+
+    assert "secret" not in f"{fault!r}"
+
+
+@pytest.mark.parametrize("expected", ["²-", "9" * 5000, "x"])
+def test_a_range_that_is_no_number_asks_for_nothing(expected: str) -> None:
+    """The session goes on, or breaks off by a fault."""
+    body = {"uploadUrl": URL, "nextExpectedRanges": [expected]}
+
+    fault = fault_of(answering(200, body), lambda graph: graph.attach_large(MAILBOX, "AA=1", FILE, 1, iter([b"x"])))
+
+    assert isinstance(fault, Unreachable)
+
+
+@pytest.mark.parametrize("code", ["", "SyncStateNotFound", "ApplicationThrottled", "ErrorSendAsDenied"])
+@pytest.mark.parametrize("status", [302, 405, 409, 410, 412, 418, 423])
+def test_a_status_that_proves_no_refusal_leaves_the_outcome_unknown_whatever_its_code(status: int, code: str) -> None:
+    """Taken for a refusal, a 410 from some box between would let the mail go a second time."""
+    assert fault_of(refusal(status, code), lambda graph: graph.send(MAILBOX, "AA=1")).outcome_unknown

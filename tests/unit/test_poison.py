@@ -302,3 +302,9 @@ def test_poison_of_a_notice_is_no_notice(scene: Scene) -> None:
     """It would be stuck just as well; its due row fires again by itself."""
     assert scene.find(NOTICE, CONNECTION)
     assert 0 == scene.tables.calls()
+
+
+@pytest.mark.parametrize("body", [b"[" * 20_000, b"[]", b"null", rb'{"kind":"credential","id":"cred_\u0000"}', b"\xff"])
+def test_a_message_that_is_none_is_dropped_whatever_it_holds(body: bytes) -> None:
+    """Were it to fail here too, it would go round in a poison queue of the poison queue."""
+    assert not Scene().poison.found("mail-fetch", body)

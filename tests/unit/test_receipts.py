@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import RecordedFault
-from shared.ports import Delete, Update, Upsert
+from shared.ports import ANY, Delete, Row, Update, Upsert
 from shared.receipts import (
     DELIVER,
     Receipt,
@@ -56,15 +56,15 @@ def test_work_sorts_by_time_and_is_found_up_to_a_moment() -> None:
     first, last = work_range(DELIVER, NOW)
     assert first < work.key < last
     assert Work(DELIVER, NOW + timedelta(milliseconds=1), "0" * 32).key > last
-    assert Work.from_row(work.key, {"attempts": 2}) == work
+    assert Work.from_row(Row(work.key, {"attempts": 2}, ANY)) == work
 
 
 def test_work_that_is_put_off_counts_an_attempt() -> None:
     """Its old row goes as the new one comes; at the same moment it is one row."""
     work = Work(DELIVER, NOW, "b" * 32)
     later = NOW + timedelta(seconds=5)
-    assert moved(work, later) == [Delete(work.key), Upsert(Work(DELIVER, later, "b" * 32).key, {"attempts": 1})]
-    assert moved(work, NOW) == [Upsert(work.key, {"attempts": 1})]
+    assert moved(work, later) == [Delete(work.key), replace(work, at=later, attempts=1).insert()]
+    assert moved(work, NOW) == [Update(work.key, {"attempts": 1, "snapshot": ""}, ANY)]
 
 
 @given(st.lists(st.integers(0, 6), max_size=300))

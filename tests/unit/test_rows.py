@@ -10,7 +10,7 @@ from shared.adapters.table_rules import check_values
 from shared.connections import Connection, Delivery, Run
 from shared.errors import RecordedFault
 from shared.ports import ANY, Insert, Update
-from shared.rows import decode, encode
+from shared.rows import UnreadableRow, decode, encode, readable
 from tests.fakes import MemoryTables, MovableClock
 
 
@@ -135,3 +135,24 @@ def test_a_connection_round_trips_with_its_nested_records() -> None:
     assert connection == decode(Connection, encode(connection))
     assert connection.destination is not None
     assert "out-x" == connection.destination.name
+
+
+def test_a_row_that_cannot_be_read_says_no_value_of_it() -> None:
+    """What is raised ends in the host's log; links and addresses of the row do not."""
+    with pytest.raises(UnreadableRow, match="no Run: connection_id") as caught:
+        decode(Run, {"cursor": "https://graph/delta?token=SECRET", "walk": "SECRET"})
+
+    assert (None, False) == (caught.value.__cause__, "SECRET" in f"{caught.value!r}{caught.value.__context__!r}")
+
+
+@pytest.mark.parametrize("fault", ["[" * 20_000, "{", '{"code":1}', "9" * 5000, 5])
+def test_damaged_json_of_a_field_is_refused_by_one_kind_of_error(fault: str | int) -> None:
+    """However deep it is nested, so that whoever reads many rows can go on with the next."""
+    with pytest.raises(UnreadableRow):
+        decode(Run, {"connection_id": "conn_x", "fault": fault})
+
+
+def test_one_row_among_many_is_left_alone_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A newer version may write what this one does not know."""
+    assert readable(Thing, "b|x", {"name": "x", "colour": "ultraviolet"}) is None
+    assert ["rows.unreadable key=b|x reason=no Thing: colour"] == caplog.messages

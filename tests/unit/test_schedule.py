@@ -24,6 +24,7 @@ moments = strategies.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timez
     lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 )
 kinds = strategies.sampled_from(sorted(QUEUES))
+ids = strategies.from_regex(r"[0-9A-Za-z._-]{1,60}", fullmatch=True)
 identifiers = strategies.sampled_from(
     [
         new_connection_id(box_hash("a", "b", "c")),
@@ -76,10 +77,10 @@ def test_other_rows_are_no_due_rows(key: str) -> None:
         DueRow.from_row(key, {})
 
 
-@given(kind=kinds, identifier=strategies.text(), seq=strategies.integers(0), due=strategies.text())
-def test_wakeups_round_trip(kind: str, identifier: str, seq: int, due: str) -> None:
+@given(kind=kinds, identifier=ids, seq=strategies.integers(0, 2**31 - 1), fired=strategies.booleans())
+def test_wakeups_round_trip(kind: str, identifier: str, seq: int, *, fired: bool) -> None:
     """A message says what its sender meant, with fields of a newer version beside it."""
-    wakeup = Wakeup(kind, identifier, seq, due)
+    wakeup = Wakeup(kind, identifier, seq, f"due|20260302T093015000Z|{kind}|{identifier}" if fired else "")
 
     assert wakeup == Wakeup.from_body({**wakeup.to_body(), "novelty": 1})
 
@@ -108,3 +109,21 @@ def test_everything_has_a_shard(identifier: str) -> None:
     """Things without a mailbox find their shard too, always the same."""
     assert shard_for(identifier) in SHARDS
     assert shard_for(identifier) == shard_for(identifier)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "fetch", "id": "conn_x", "due": "b|x|conn|conn_x"},
+        {"kind": "fetch", "id": "conn_x", "due": "due|20260302T093015000Z|fetch|conn_y"},
+        {"kind": "fetch", "id": "conn_x", "due": "due|20260302T093015000Z|send|conn_x"},
+        {"kind": "credential", "id": "cred_' or 1"},
+        {"kind": "fetch", "id": ""},
+        {"kind": "fetch", "id": "conn_x", "seq": -1},
+        {"kind": "fetch", "id": "conn_x", "seq": 2**70},
+    ],
+)
+def test_a_wakeup_names_no_row_but_its_own(body: dict[str, object]) -> None:
+    """Who is woken removes the due row that fired: a message that names another row would remove that."""
+    with pytest.raises(ValueError, match="not a wake-up"):
+        Wakeup.from_body(body)

@@ -57,7 +57,9 @@ def test_templates(template: str, path: str, expected: dict[str, str] | None) ->
     assert expected == compile_template(template).match(path)
 
 
-@pytest.mark.parametrize("template", ["a/{id", "a/{id:nothing}", "a/{1d}", "{x}/{x}", "a/b{*c}", "{id:length(x)}"])
+@pytest.mark.parametrize(
+    "template", ["a/{id", "a/{id:nothing}", "a/{1d}", "{x}/{x}", "a/b{*c}", "{id:length(x)}", "{id:regex([)}"]
+)
 def test_bad_templates(template: str) -> None:
     """A malformed template is refused by name."""
     with pytest.raises(StartError, match="route "):
