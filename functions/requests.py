@@ -1,7 +1,6 @@
 """What a request says: its body checked against a model with every fault named, its caller, its paging."""
 
 import json
-import math
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shared.codes import Code
 from shared.errors import FieldFault, InvalidRequest, Refused, TooLarge
 from shared.identifiers import new_ulid
+from shared.json_text import value_of
 from shared.settings import Settings
 from shared.times import Span, from_text
 
@@ -84,8 +84,8 @@ class Request:
             )
             raise TooLarge(detail)
         try:
-            return json.loads(content, parse_float=_finite, parse_constant=_finite)
-        except (ValueError, RecursionError) as error:
+            return value_of(content)
+        except ValueError as error:
             detail = f"The body is not JSON: {str(error)[:120]}. Send one JSON object."
             raise InvalidRequest(detail, code=Code.INVALID_JSON) from None
 
@@ -217,15 +217,6 @@ def _has(value: Any, place: int | str) -> bool:
 def _is_number(text: str) -> bool:
     """Tell whether *text* is a number that `int` takes; a caller may send thousands of digits, or digits like ``²``."""
     return text.isascii() and text.isdigit() and len(text) <= 18
-
-
-def _finite(text: str) -> float:
-    """Return a number of a JSON text; NaN and infinity are none, though Python's parser takes them."""
-    number = float(text)
-    if not math.isfinite(number):
-        message = f"{text[:20]} is not a number of JSON"
-        raise ValueError(message)
-    return number
 
 
 def _query_fault(name: str, code: str, message: str) -> InvalidRequest:

@@ -122,7 +122,7 @@ class Story:
         organisation.grant = mine[0] if mine else {}
         return mine[0] if mine else None
 
-    def await_status(self, organisation: Organisation, status: str, seconds: float = 30) -> dict[str, Any]:
+    def await_status(self, organisation: Organisation, status: str, seconds: float = 60) -> dict[str, Any]:
         """Wait until the tenant's grant has *status*; return the grant."""
 
         def reached() -> dict[str, Any] | None:

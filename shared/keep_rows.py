@@ -39,7 +39,9 @@ class Keeping:
     All mail of *expired_day* and before has lost its content, all blobs of *swept_day* and before are those of a
     receipt, the run log of *logged_day* and before is gone. *cursor* is how far within the next day a run came.
     *entries_upto* is the time before which outgoing mail has lost its content, *sweep_cursor* the last path that was
-    looked at of the day that is swept, *purge_cursor* the table and last row that a purge of a deleted one came to.
+    looked at of the day that is swept, *purge_cursor* the table and last row that a purge of a deleted one came to,
+    *upload_cursor* the row, or after all rows the path, of the last upload that was looked at, '' between two passes.
+    *entries_begun* is what *entries_upto* will be once the pass is through that *cursor* belongs to.
     """
 
     connection_id: str
@@ -54,6 +56,8 @@ class Keeping:
     entries_upto: str = ""
     sweep_cursor: str = ""
     purge_cursor: str = ""
+    upload_cursor: str = ""
+    entries_begun: str = ""
 
 
 @dataclass(frozen=True, slots=True)

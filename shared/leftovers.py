@@ -15,7 +15,7 @@ from shared.receipts import (
     Work,
     index_key,
     packed,
-    read_receipt,
+    readable_receipt,
     receipt_key,
     view_key,
     work_range,
@@ -42,6 +42,7 @@ def settle(receipts: Table, stone: Tombstone, go_on: Callable[[], bool] = lambda
             if not go_on():
                 return False
             _sort(receipts, stone, [(row, work) for row in rows for work in works_of([row])])
+            first = f"{rows[-1].key}-"  # what can be no work stays where it is
     return True
 
 
@@ -67,7 +68,9 @@ def _forgetting(receipts: Table, stone: Tombstone, work: Work) -> list[Operation
     row = receipts.get(stone.connection_id, receipt_key(work.hash))
     if row is None:
         return []
-    receipt = read_receipt(row.values)
+    receipt = readable_receipt(row)
+    if receipt is None:
+        return [] if stone.discarded else [Delete(row.key, ANY)]
     given_up = stone.discarded and receipt.stored_moment() <= from_text(stone.deleted_at) + SLACK
     if given_up or receipt.delivered_at:
         return []

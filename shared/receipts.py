@@ -156,10 +156,17 @@ def works_of(rows: Sequence[Row]) -> list[Work]:
 
 
 def delivery_of(receipt: Receipt, at: datetime) -> Work:
-    """Return the work to deliver stored mail; with it stands the receipt without what is personal in the mail."""
+    """Return the work to deliver stored mail; its first holds the receipt without what is personal in the mail."""
+    work = Work(DELIVER, at, receipt.hash)
+    if not receipt.blob or work.key != first_delivery(receipt).key:
+        return work
     known = replace(receipt, subject="", sender="", internet_message_id="")
-    snapshot = json.dumps(encode(known), separators=(",", ":"), ensure_ascii=False) if receipt.blob else ""
-    return Work(DELIVER, at, receipt.hash, snapshot=snapshot)
+    return replace(work, snapshot=json.dumps(encode(known), separators=(",", ":"), ensure_ascii=False))
+
+
+def first_delivery(receipt: Receipt) -> Work:
+    """Return the work of mail whose content came with its receipt, without the copy that may stand there alone."""
+    return Work(DELIVER, receipt.stored_moment(), receipt.hash)
 
 
 def fetch_attempt(now: datetime, fault: Fault | None) -> Attempt:
@@ -243,14 +250,7 @@ def moved(work: Work, at: datetime) -> list[Operation]:
 def bare(receipt: Receipt, status: ReceiptStatus) -> Receipt:
     """Return the receipt without what is personal; hash, times and how it fared remain, and so does *status*."""
     return replace(
-        receipt,
-        status=status,
-        mailbox="",
-        subject="",
-        sender="",
-        internet_message_id="",
-        blob="",
-        parsed_reason="",
+        receipt, status=status, mailbox="", subject="", sender="", internet_message_id="", blob="", parsed_reason=""
     )
 
 

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,18 +12,19 @@ from typing import Any
 from shared.codes import Code
 from shared.connections import connection_key
 from shared.content_links import PAGE, RAW, read_link, well_formed
-from shared.errors import Conflict, FieldFault, Gone, InvalidRequest, NotFound
+from shared.errors import Conflict, FieldFault, Gone, InvalidRequest, NotFound, RowMissing
 from shared.events import attachment_view, message_view
 from shared.identifiers import is_connection_id, shard_of, split_receipt_id
 from shared.mail.parsed import Attachment
 from shared.paging import Page, after
-from shared.ports import Blobs, Clock, Table, Tables, Upsert, Wakeups
+from shared.ports import ANY, Blobs, Clock, Table, Tables, Update, Upsert, Wakeups
 from shared.receipts import (
     DELIVER,
     VIEWED,
     Receipt,
     ReceiptStatus,
     Work,
+    first_delivery,
     public_id,
     read_receipt,
     receipt_key,
@@ -220,9 +222,18 @@ class Received:
         now = self._receipts.read(connection_id, key, f"{key}~", 1).storage_time
         due = DueRow(now + DELIVER_AFTER, DELIVER_KIND, connection_id)
         self._connections.commit(shard_of(connection_id), [Upsert(due.key, due.values)])
-        self._receipts.commit(connection_id, [Work(DELIVER, now, receipt.hash).insert()])
+        self._put_in_line(connection_id, receipt, Work(DELIVER, now, receipt.hash))
         wake(self._wakeups, Wakeup(DELIVER_KIND, connection_id))
         return found
+
+    def _put_in_line(self, connection_id: str, receipt: Receipt, work: Work) -> None:
+        """Make *work*; the mail's first, if that stands there still, may go after it, and is to read the receipt."""
+        first = first_delivery(receipt).insert()
+        if receipt.status is ReceiptStatus.STORED and first.key != work.key:
+            with suppress(RowMissing):
+                self._receipts.commit(connection_id, [Update(first.key, {"snapshot": ""}, ANY), work.insert()])
+                return
+        self._receipts.commit(connection_id, [work.insert()])
 
     @staticmethod
     def _joined(chunks: Callable[[int, int], Iterator[bytes] | None], first: int, last: int) -> bytes:

@@ -177,7 +177,8 @@ def _stored(world: World, key: str, name: str) -> bool:
         return False
     receipt = read_receipt(row.values)
     held = receipt.status in (ReceiptStatus.STORED, ReceiptStatus.RETRYING, ReceiptStatus.QUARANTINED)
-    return held and (receipt.status != ReceiptStatus.STORED or bool(world.blobs.received.contents.get(receipt.blob)))
+    whole = bool(world.blobs.received.contents.get(receipt.blob)) or bool(receipt.not_stored)
+    return held and (receipt.status != ReceiptStatus.STORED or whole)
 
 
 @dataclass

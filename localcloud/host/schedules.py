@@ -34,7 +34,7 @@ def parse_schedule(text: str) -> Next:
     if len(fields) not in (5, 6) or sunday_as_seven or not all(_FIELD.fullmatch(each) for each in fields):
         raise StartError(f"the schedule '{text}' is not valid NCRONTAB")
     # croniter takes a range of one weekday, 0-0, for every day.
-    expression = re.sub(r"(?<![\w/])(\w+)-\1(?!\w)", r"\1", " ".join(fields))
+    expression = re.sub(r"(?<![\w/])(\w+)-\1(?!\w)(?:/\d+)?", r"\1", " ".join(fields))
     seconds = len(fields) == 6
     # NCrontab wants both the day of the month and the day of the week to fit, where cron wants either.
     try:

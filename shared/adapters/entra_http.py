@@ -9,7 +9,7 @@ import httpx
 
 from shared.adapters.entra_errors import fault_of
 from shared.adapters.graph_wire import json_of, retry_after_seconds
-from shared.adapters.http_client import deadline_after
+from shared.adapters.http_client import deadline_after, decoded
 from shared.clouds import CLOUDS
 from shared.codes import Code
 from shared.errors import Fault, Throttled, Unreachable
@@ -90,7 +90,7 @@ class MsalHttp:
 
 def _limited(answer: httpx.Response) -> bytes:
     content = b""
-    for part in answer.iter_bytes():
+    for part in decoded(answer):
         content += part
         if len(content) > MAX_ANSWER_BYTES:
             raise SignInFailed(Unreachable(BUSY.format("answer too large"), Code.SIGN_IN_UNAVAILABLE))

@@ -21,7 +21,7 @@ from shared.adapters.graph_wire import (
     url_of,
     wire_entry,
 )
-from shared.adapters.http_client import deadline_after
+from shared.adapters.http_client import deadline_after, decoded
 from shared.errors import Fault, Microsoft, Throttled, Unreachable
 from shared.ports import GraphMailbox
 from shared.telemetry import measure
@@ -125,7 +125,7 @@ class GraphHttp:
             if not answer.is_success:
                 self._judge(_whole(answer), url)
             html, empty = "text/html" in answer.headers.get("content-type", "").lower(), True
-            for chunk in answer.iter_bytes(256 * 1024):
+            for chunk in decoded(answer, 256 * 1024):
                 if empty and html and chunk.lstrip().startswith(b"<"):
                     break  # some box between answered: a message begins with a header
                 empty = empty and not chunk
@@ -248,7 +248,7 @@ def _broken(error: httpx.HTTPError) -> Unreachable:
 
 def _whole(answer: httpx.Response) -> GraphAnswer:
     parts, size = [], 0
-    for part in answer.iter_bytes():
+    for part in decoded(answer):
         size += len(part)
         if size > MAX_ANSWER_BYTES:
             raise Unreachable("Graph's answer is larger than any it should give.", outcome_unknown=True)

@@ -149,7 +149,8 @@ def _sender(item: Mapping[str, Any]) -> str:
 
 def _size(item: Mapping[str, Any]) -> int | None:
     text = _extended(item, _SIZE_NAMES)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+    size = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+    return size if size is not None and size < 2**31 else None  # a Long has 32 bits
 
 
 def _extended(item: Mapping[str, Any], names: tuple[str, ...]) -> str:

@@ -17,6 +17,8 @@ USER_AGENT = "Mailgrant/1"
 MAX_CONNECTIONS = 64
 KEEPALIVE_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
+_CODINGS = ("gzip", "deflate")
+_COMPRESSED = 16 * 1024  # which is at most 16 MiB once it is decoded: deflate makes 1 byte of 1032
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
@@ -98,7 +100,8 @@ class PoolTransport(httpx.BaseTransport):
         )
         with _until(deadline), _httpx_errors(request):
             answer = self._choose(request.url.host).handle_request(raw)
-        stream = _AnswerStream(request, answer.stream, deadline)
+        compressed = any(name.lower() == b"content-encoding" for name, _ in answer.headers)
+        stream = _AnswerStream(request, answer.stream, deadline, _COMPRESSED if compressed else 0)
         return httpx.Response(answer.status, headers=answer.headers, stream=stream, extensions=answer.extensions)
 
     def close(self) -> None:
@@ -133,8 +136,8 @@ class FirstUse(httpx.BaseTransport):
 
 
 class _AnswerStream(httpx.SyncByteStream):
-    def __init__(self, request: httpx.Request, inner: Any, deadline: float | None) -> None:
-        self._request, self._inner, self._deadline = request, inner, deadline
+    def __init__(self, request: httpx.Request, inner: Any, deadline: float | None, piece: int) -> None:
+        self._request, self._inner, self._deadline, self._piece = request, inner, deadline, piece
 
     def __iter__(self) -> Iterator[bytes]:
         parts = iter(self._inner)
@@ -144,7 +147,8 @@ class _AnswerStream(httpx.SyncByteStream):
                     part = next(parts)
                 except StopIteration:
                     return
-            yield part
+            for at in range(0, len(part), self._piece or len(part)):
+                yield part[at : at + (self._piece or len(part))]
 
     def close(self) -> None:
         self._inner.close()
@@ -187,7 +191,7 @@ def client_over(transport: httpx.BaseTransport) -> httpx.Client:
         trust_env=False,
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        headers={"User-Agent": USER_AGENT},
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": ", ".join(_CODINGS)},
         timeout=httpx.Timeout(30.0, connect=CONNECT_SECONDS),
     )
 
@@ -195,6 +199,20 @@ def client_over(transport: httpx.BaseTransport) -> httpx.Client:
 def deadline_after(seconds: float) -> dict[str, float]:
     """Return the request extension that ends a call *seconds* from now."""
     return {"deadline": time.monotonic() + seconds}
+
+
+def decoded(answer: httpx.Response, size: int | None = None) -> Iterator[bytes]:
+    """
+    Yield the body of an open *answer*, in pieces of *size* bytes if given; none is above 16 MiB.
+
+    Raises `httpx.DecodingError` for one that is compressed twice, whose pieces know no bound, or as nobody asked for.
+    """
+    codings = [name.strip().lower() for name in answer.headers.get("content-encoding", "").split(",")]
+    codings = [name for name in codings if name not in ("", "identity")]
+    if len(codings) > 1 or any(name not in _CODINGS for name in codings):
+        message = "the answer is compressed twice, or in a way that was not asked for"
+        raise httpx.DecodingError(message, request=answer.request)
+    yield from answer.iter_bytes(size)
 
 
 def proxied(proxy: str, tls: Any, backend: httpcore.NetworkBackend | None = None) -> httpcore.HTTPProxy:

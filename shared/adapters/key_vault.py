@@ -8,6 +8,7 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
+from shared.adapters.graph_wire import retry_after_seconds
 from shared.codes import Code
 from shared.errors import CredentialFault, Microsoft
 from shared.settings import Settings
@@ -22,6 +23,7 @@ _OPTIONS: dict[str, Any] = {
     "read_timeout": 15,
 }
 _PROBE = "mailgrant-health-probe"
+_NO_ANSWER = "Key Vault gave no usable answer. The work is tried again by itself."
 Result = TypeVar("Result")
 
 
@@ -33,12 +35,11 @@ class KeyVault:
 
     def put(self, name: str, value: str) -> str:
         """Store a new version and return its version id. Raises `CredentialFault` (vault_*)."""
-        version = _call(lambda: self._client.set_secret(name, value)).properties.version
-        return str(version)
+        return _told(_call(lambda: self._client.set_secret(name, value).properties.version))
 
     def get(self, name: str, version: str) -> str:
         """Return a version's value. Raises `CredentialFault` (vault_*)."""
-        return str(_call(lambda: self._client.get_secret(name, version)).value or "")
+        return _told(_call(lambda: self._client.get_secret(name, version).value))
 
     def delete(self, name: str) -> None:
         """Soft-delete the secret with all versions; no error where it is gone. Raises `CredentialFault` (vault_*)."""
@@ -71,6 +72,13 @@ def _call(function: Callable[[], Result]) -> Result:
         raise _fault(error) from error
 
 
+def _told(text: Any) -> str:
+    """Return a value of an answer: without it (and '' would be a key that everyone knows) there was no answer."""
+    if not isinstance(text, str) or not text:
+        raise CredentialFault(_NO_ANSWER, Code.VAULT_UNAVAILABLE, retryable=True)
+    return text
+
+
 def _fault(error: AzureError) -> CredentialFault:
     status = error.status_code if isinstance(error, HttpResponseError) else None
     microsoft = _microsoft(error)
@@ -78,9 +86,8 @@ def _fault(error: AzureError) -> CredentialFault:
         detail = "The app's own identity gave no token for Key Vault. See that the identity is assigned to the app."
         return CredentialFault(detail, Code.VAULT_UNAVAILABLE, microsoft=microsoft, retryable=True)
     if status is None or status >= 500 or status in (408, 429):
-        detail = "Key Vault gave no usable answer. The work is tried again by itself."
         return CredentialFault(
-            detail, Code.VAULT_UNAVAILABLE, microsoft=microsoft, retryable=True, retry_after=_retry_after(error)
+            _NO_ANSWER, Code.VAULT_UNAVAILABLE, microsoft=microsoft, retryable=True, retry_after=_retry_after(error)
         )
     return CredentialFault(_refusal(status, microsoft.code), Code.VAULT_REFUSED, microsoft=microsoft)
 
@@ -110,5 +117,6 @@ def _microsoft(error: AzureError) -> Microsoft:
 
 def _retry_after(error: AzureError) -> float | None:
     response = getattr(error, "response", None)
-    text = str(response.headers.get("Retry-After") or "") if response is not None else ""
-    return float(text) if text.isdigit() else None
+    if response is None:
+        return None
+    return retry_after_seconds({str(name).lower(): str(value) for name, value in response.headers.items()})

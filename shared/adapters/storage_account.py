@@ -102,8 +102,13 @@ class Heard:
 
     @property
     def time(self) -> datetime:
-        """Return storage's own time, in whole seconds."""
-        return parsedate_to_datetime(self._date).astimezone(UTC)
+        """Return storage's own time, in whole seconds. Raises `StorageUnavailable` where its answer told none."""
+        try:
+            told = parsedate_to_datetime(self._date)
+            return (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            detail = "Storage's answer does not tell its time. The work is tried again by itself."
+            raise StorageUnavailable(detail, outcome_unknown=True) from None
 
 
 def code_of(error: AzureError) -> str:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from shared.aftercare import Aftercare
 from shared.audit import Audit
 from shared.connection_admin.folders import refuse_taken_folder, resolve_action, resolve_folder
 from shared.connection_admin.heirs import Heir, first_run, heir_of
 from shared.connection_admin.rules import START_NOW, NewConnection, faults_of, not_previewed
-from shared.connection_rows import fence, join_grant, leave_grant
+from shared.connection_rows import fence, join_grant, leave_grant, tombstone_key
 from shared.connections import (
     Connection,
     Delivery,
@@ -32,11 +33,11 @@ from shared.errors import (
 from shared.identifiers import app_hash, box_hash, new_connection_id
 from shared.keep_rows import first_keeping
 from shared.outbox.rows import GATE_KEY
-from shared.ports import Clock, GraphDirectory, Insert, MailCount, Operation, Tables, Upsert, Wakeups, Webhooks
+from shared.ports import Clock, GraphDirectory, Insert, MailCount, Operation, Row, Tables, Upsert, Wakeups, Webhooks
 from shared.refusals import refuse_if
 from shared.registry import Registry
 from shared.rows import encode
-from shared.schedule import FETCH, DueRow, Wakeup
+from shared.schedule import FETCH, SEND, DueRow, Wakeup
 from shared.times import to_text
 from shared.tokens import Tokens
 from shared.turns import Box
@@ -171,7 +172,7 @@ class ConnectionCreation:
             if continue_from:
                 heir = heir_of(connection, continue_from, rows)
             connection = heir.connection
-            operations = [fence(box, rows), *_rows_of(heir, now), *first_keeping(connection, now)]
+            operations = [fence(box, rows), *_rows_of(heir, now, rows), *first_keeping(connection, now)]
             if box_key(box) not in rows:
                 operations.append(Insert(box_key(box), encode(Box())))
             try:
@@ -184,15 +185,28 @@ class ConnectionCreation:
             return connection
 
 
-def _rows_of(heir: Heir, now: datetime) -> list[Operation]:
+def _rows_of(heir: Heir, now: datetime, rows: Mapping[str, Row]) -> list[Operation]:
+    """Return the rows of a new connection; *rows* are those of its mailbox."""
     connection, run = heir.connection, heir.run
     config = Insert(connection_key(connection.id), encode(connection))
     if connection.direction is Direction.OUTGOING:
-        return [config, Insert(run_key(connection.id), encode(Run(connection.id)))]
+        return [config, *_first_of_outgoing(connection, now, rows)]
     delivery = Insert(delivery_key(connection.id), encode(Delivery(connection.id)))
-    rows: list[Operation] = [config, delivery, *heir.operations]
+    made: list[Operation] = [config, delivery, *heir.operations]
     if not connection.enabled:  # it is due once it is enabled
-        return [*rows, Insert(run_key(connection.id), encode(run))]
+        return [*made, Insert(run_key(connection.id), encode(run))]
     due = DueRow(now, FETCH, connection.id)
     run = replace(run, next_at=to_text(now), due=due.key)
-    return [*rows, Insert(run_key(connection.id), encode(run)), due.insert()]
+    return [*made, Insert(run_key(connection.id), encode(run)), due.insert()]
+
+
+def _first_of_outgoing(connection: Connection, now: datetime, rows: Mapping[str, Row]) -> list[Operation]:
+    """Return the first run; after a connection that was deleted it removes that one's old drafts, sent from or not."""
+    run = Run(connection.id)
+    if not any(key.startswith(tombstone_key(f"conn_{connection.box}")) for key in rows):
+        return [Insert(run_key(connection.id), encode(run))]
+    care = Aftercare().after_working(now)
+    at = care.next_at() or now
+    due = DueRow(at, SEND, connection.id)
+    run = replace(run, aftercare=care, next_at=to_text(at), due=due.key)
+    return [due.insert(), Insert(run_key(connection.id), encode(run))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from shared.connections import Redelivery
 from shared.deliver.job import DeliveryJob
 from shared.ports import Operation, Table
-from shared.receipts import DELIVER, MAX_OPERATIONS, Work, readable_receipt
+from shared.receipts import MAX_OPERATIONS, first_delivery, readable_receipt
 from shared.times import to_text
 
 log = logging.getLogger("mailgrant.deliver")
@@ -38,9 +38,7 @@ class Redelivering:
     def _page(self, job: DeliveryJob, asked: Redelivery) -> Redelivery:
         rows = self.receipts.read(job.connection.id, f"{asked.cursor}-" if asked.cursor else "m|", "m~", PAGE).rows
         found = [receipt for row in rows if (receipt := readable_receipt(row)) and asked.takes(receipt)]
-        work: list[Operation] = [
-            Work(DELIVER, receipt.stored_moment(), receipt.hash).insert() for receipt in found if receipt.deliverable
-        ]
+        work: list[Operation] = [first_delivery(receipt).insert() for receipt in found if receipt.deliverable]
         for first in range(0, len(work), MAX_OPERATIONS):
             self.receipts.commit(job.connection.id, work[first : first + MAX_OPERATIONS])
         ended = len(rows) < PAGE

@@ -1,12 +1,12 @@
 """What a webhook's body says: JSON, a form or text, as the plain values that templates know."""
 
-import json
 import re
 from typing import Any
 from urllib.parse import parse_qs
 
 from shared.codes import Code
 from shared.errors import InvalidRequest, TooLarge
+from shared.json_text import value_of
 
 BODY_BYTES = 1024 * 1024
 MOST_FIELDS = 1000
@@ -36,8 +36,8 @@ def payload_of(body: bytes, content_type: str) -> Any:
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return value_of(body)
+    except ValueError as error:
         detail = f"The body is not JSON: {str(error)[:120]}."
         raise InvalidRequest(detail, code=Code.INVALID_JSON) from None
 

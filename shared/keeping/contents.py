@@ -25,6 +25,7 @@ from shared.receipts import (
     readable_receipt,
     receipt_key,
     work_range,
+    works_of,
 )
 from shared.schedule import DELIVER as DELIVER_KIND
 from shared.schedule import DueRow
@@ -73,8 +74,7 @@ class Contents:
                     continue
                 if not self.round.go_on():
                     return record
-                receipt = self._named_in(path)
-                if receipt is None or path not in paths_of(receipt):
+                if self._is_orphan(path):
                     self.round.blobs.received.delete(path)
                     log.info("keeping.swept connection_id=%s", self.round.connection.id)
                 record = replace(record, sweep_cursor=path)
@@ -89,8 +89,9 @@ class Contents:
         while self.round.go_on() and (rows := receipts.read(connection.id, first, "d~", PAGE).rows):
             groups: list[list[Operation]] = []
             for row in rows:
-                receipt = self._receipt(row.key.rpartition("|")[2])
-                keys = rows_of(receipt[0]) if receipt else []
+                message_hash = row.key.rpartition("|")[2]
+                receipt = self._receipt(message_hash)
+                keys = rows_of(receipt[0]) if receipt else [receipt_key(message_hash)]
                 # Each for itself, lest one that is missing keeps the others; what leads here goes last.
                 groups += [[Delete(key, ANY)] for key in (*(key for key in keys if key != row.key), row.key)]
             self._commit(groups)
@@ -128,6 +129,12 @@ class Contents:
         """Yield the paths of a day's folder, in their order."""
         connection = self.round.connection
         return self.round.blobs.received.names(f"{connection.grant_id}/{connection.id}/{day}/")
+
+    def _is_orphan(self, path: str) -> bool:
+        """Tell whether no receipt names *path*; one that cannot be read may."""
+        row = self.round.tables.receipts.get(self.round.connection.id, receipt_key(_hash_in(path)))
+        receipt = readable_receipt(row) if row else None
+        return row is None or (receipt is not None and path not in paths_of(receipt))
 
     def _named_in(self, path: str) -> Receipt | None:
         """Return the receipt of the message to which a path belongs."""
@@ -187,7 +194,7 @@ class Contents:
 
     def _held(self) -> list[tuple[Work, Row]]:
         rows = self.round.tables.receipts.read(self.round.connection.id, *work_range(HELD, None)).rows
-        return [(Work.from_row(row), row) for row in rows]
+        return [(work, row) for row in rows for work in works_of([row])]
 
     def _hashes_held(self) -> set[str]:
         """Return the hashes of held mail, read once in a run; what this run holds is added."""

@@ -12,6 +12,7 @@ from shared.identifiers import shard_of
 from shared.keep_rows import CLAIM, LONGEST_WORK, Keeping, Stage
 from shared.leftovers import settle
 from shared.outbox.rows import ENTRY_FIRST, WORK_FIRST, WORK_LAST
+from shared.outbox.work import OPEN, Status
 from shared.ports import ANY, BlobStore, Delete, Operation, Row, Table, Tables, Update
 from shared.receipts import ReceiptStatus, bare, readable_receipt
 from shared.rows import decode, encode
@@ -19,6 +20,7 @@ from shared.times import from_text
 
 TOMBSTONE = timedelta(days=30)
 BUSY = timedelta(seconds=30)
+LONGEST_ENDING = timedelta(days=1)
 PAGE = 100
 _ENTRY = {"subject": "", "to": "[]", "cc": "[]", "bcc": "[]", "metadata": "{}", "payload": "", "bounces": "[]"}
 _FIRST, _LAST = "-", "~"
@@ -69,9 +71,10 @@ class Deleted:
 
     def _quiet(self, stone: Tombstone) -> bool:
         """Tell whether nobody who began before the deletion can still write for the connection, and all is ended."""
-        if self.tables.outbox.read(stone.connection_id, WORK_FIRST, WORK_LAST, 1).rows:
-            return False  # the sender gives each open mail its end
-        return from_text(stone.deleted_at) + LONGEST_WORK <= self.now
+        gone = self.now - from_text(stone.deleted_at)
+        if gone < LONGEST_ENDING and self.tables.outbox.read(stone.connection_id, WORK_FIRST, WORK_LAST, 1).rows:
+            return False  # the sender gives each open mail its end, unless it cannot read it
+        return gone >= LONGEST_WORK
 
     def _purged(self, record: Keeping, stone: Tombstone) -> tuple[Keeping, bool]:
         """
@@ -122,7 +125,8 @@ def _entry(row: Row) -> Sequence[Operation]:
     """Return what leaves of a row of outgoing mail no more than what became of it."""
     if not row.key.startswith(ENTRY_FIRST):
         return [Delete(row.key, ANY)]
-    return [Update(row.key, _ENTRY, row.etag)] if row.values.get("payload") else []
+    unended = {"status": Status.OUTCOME_UNKNOWN.value} if row.values.get("status") in OPEN else {}
+    return [Update(row.key, {**_ENTRY, **unended}, row.etag)] if row.values.get("payload") else []
 
 
 def _commit(table: Table, partition: str, operations: list[Operation]) -> None:

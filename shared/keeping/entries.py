@@ -18,16 +18,23 @@ from shared.outbox.rows import (
     Entry,
     Upload,
     entry_key,
+    invert,
     invert_time,
     key_key,
+    ulid_of,
     view_key,
 )
-from shared.ports import ANY, Delete, Operation, Row, Update
+from shared.outbox.work import OPEN
+from shared.ports import ANY, Delete, Operation, Row, Update, Upsert
 from shared.rows import readable
-from shared.times import from_text, to_text
+from shared.times import from_text, to_key, to_text
 
 UNUSED = timedelta(hours=24)
 PAGE = 100
+UPLOADS = "u|"
+"""How the keys of uploads' rows begin."""
+LATE = "o|"
+"""How the keys of rows begin by which mails are found, at their time, that were not finished at the retention's end."""
 _PERSONAL = {"subject": "", "to": "[]", "cc": "[]", "bcc": "[]", "metadata": "{}", "payload": "", "bounces": "[]"}
 _TIME = 10  # how many characters of a ULID tell its time
 
@@ -39,9 +46,16 @@ class Outgoing:
     round: Round
 
     def expire(self, record: Keeping) -> Keeping:
-        """Expire finished mail that is older than the retention; return how far that came."""
-        limit = self._limit(self.round.now - timedelta(days=self.round.connection.retention_days))
-        first, last = f"{ENTRY_FIRST}{invert_time(limit)}", ENTRY_LAST
+        """
+        Expire mail that is older than the retention; return how far that came.
+
+        What is not finished by then, such as a mail for much later, is noted and expires its own time after its end.
+        """
+        self._expire_late()
+        limit = to_text(self.round.now - timedelta(days=self.round.connection.retention_days))
+        if record.cursor and record.entries_begun:
+            limit = record.entries_begun  # from which the pass goes down that the cursor belongs to
+        first, last = f"{ENTRY_FIRST}{invert_time(from_text(limit))}", ENTRY_LAST
         if record.entries_upto:
             last = f"{ENTRY_FIRST}{invert_time(from_text(record.entries_upto) - timedelta(seconds=1))}~"
         first = f"{record.cursor}-" if record.cursor else f"{first}~"
@@ -50,28 +64,34 @@ class Outgoing:
                 if not self.round.go_on():
                     return record
                 if (entry := readable(Entry, row.key, row.values)) is not None:
-                    self._expire(entry)
-                record = replace(record, cursor=row.key)
+                    self._expire_or_note(entry)
+                record = replace(record, cursor=row.key, entries_begun=limit)
             first = f"{rows[-1].key}-"
-        return replace(record, entries_upto=to_text(limit), cursor="")
+        return replace(record, entries_upto=limit, cursor="", entries_begun="")
 
-    def uploads(self) -> None:
-        """Remove files that no mail named within a day, and those whose mails are done with for the retention."""
+    def uploads(self, record: Keeping) -> Keeping:
+        """
+        Remove files that no mail named within a day, and those whose mails are done with for the retention.
+
+        First their rows, then the files of which no row tells; return how far that came.
+        """
         connection, now = self.round.connection, self.round.now
+        last = f"{UPLOADS}{new_ulid(int((now - UNUSED).timestamp() * 1000))[:_TIME]}"
+        if record.upload_cursor and not record.upload_cursor.startswith(UPLOADS):
+            return self._sweep_uploads(record)
         ended = self._limit(now - timedelta(days=connection.retention_days))
-        first, last = "u|", f"u|{new_ulid(int((now - UNUSED).timestamp() * 1000))[:_TIME]}"
-        while rows := self._read(first, last):
+        first = f"{record.upload_cursor}-" if record.upload_cursor else UPLOADS
+        while first < last and (rows := self._read(first, last)):
             for row in rows:
                 if not self.round.go_on():
-                    return
+                    return record
                 upload = readable(Upload, row.key, row.values)
-                if upload is None:
-                    continue
-                if not upload.used_at or from_text(upload.used_at) < ended:
+                if upload and (not upload.used_at or from_text(upload.used_at) < ended):
                     with suppress(RowChanged, RowMissing):  # a mail named it this moment
                         self.round.tables.outbox.commit(connection.id, [Delete(row.key, row.etag)])
+                record = replace(record, upload_cursor=row.key)
             first = f"{rows[-1].key}-"
-        self._sweep_uploads()
+        return self._sweep_uploads(replace(record, upload_cursor=self._folder))
 
     def forget(self) -> None:
         """Remove entries that are older than entries are kept."""
@@ -95,6 +115,31 @@ class Outgoing:
                         self.round.tables.outbox.commit(self.round.connection.id, [Delete(row.key, row.etag)])
             first = f"{rows[-1].key}-"
 
+    def _expire_or_note(self, entry: Entry) -> None:
+        if entry.status not in OPEN:
+            self._expire(entry)
+            return
+        at = max(self.round.now, from_text(entry.not_before) if entry.not_before else self.round.now) + DAY
+        late = Upsert(f"{LATE}{to_key(at)}|{ulid_of(entry.id)}", {})
+        self.round.tables.outbox.commit(self.round.connection.id, [late])
+
+    def _expire_late(self) -> None:
+        """Look at the mails noted for now: each expires once its end is past the retention, or is noted anew."""
+        connection, now = self.round.connection, self.round.now
+        kept = timedelta(days=connection.retention_days)
+        while self.round.go_on() and (rows := self._read(LATE, f"{LATE}{to_key(now)}~")):
+            for row in rows:
+                ulid = row.key.rpartition("|")[2]
+                found = self.round.tables.outbox.get(connection.id, f"{ENTRY_FIRST}{invert(ulid)}")
+                entry = readable(Entry, found.key, found.values) if found else None
+                at = now + DAY
+                if entry and entry.status not in OPEN:
+                    at = from_text(entry.finished_at or entry.created_at) + kept
+                if entry and at <= now:
+                    self._expire(entry)
+                again = [Upsert(f"{LATE}{to_key(at)}|{ulid}", {})] if found and at > now else []
+                self._commit([*again, Delete(row.key, ANY)])
+
     def _expire(self, entry: Entry) -> None:
         """Remove the bytes first, and what names them after."""
         if not entry.payload:
@@ -104,16 +149,27 @@ class Outgoing:
             self._commit([Delete(key_key(entry.key_hash), ANY)])
         self._commit([Update(entry_key(entry.id), _PERSONAL, ANY)])
 
-    def _sweep_uploads(self) -> None:
-        """Remove files that no row names any more."""
+    @property
+    def _folder(self) -> str:
+        """How the paths of uploads begin; as a position, before the first of them."""
+        return f"{self.round.connection.id}/"
+
+    def _sweep_uploads(self, record: Keeping) -> Keeping:
+        """Remove files that no row names any more; they come in the order of their time."""
         connection = self.round.connection
         least = new_ulid(int((self.round.now - UNUSED).timestamp() * 1000))[:_TIME]
-        for path in self.round.blobs.uploads.names(f"{connection.id}/"):
+        for path in self.round.blobs.uploads.names(self._folder):
             ulid = path.rpartition("/")[2]
+            if ulid >= least:
+                break
+            if path <= record.upload_cursor:
+                continue
             if not self.round.go_on():
-                return
-            if ulid < least and self.round.tables.outbox.get(connection.id, f"u|{ulid}") is None:
+                return record
+            if self.round.tables.outbox.get(connection.id, f"{UPLOADS}{ulid}") is None:
                 self.round.blobs.uploads.delete(path)
+            record = replace(record, upload_cursor=path)
+        return replace(record, upload_cursor="")
 
     def sweep(self, record: Keeping) -> Keeping:
         """Remove bytes of which no entry tells, left by requests that died, once their day is a day past."""

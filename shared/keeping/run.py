@@ -100,14 +100,12 @@ class Keep:
         connection = decode(Connection, row.values)
         work = Round(self.tables, self.blobs, connection, held.now, go_on)
         if connection.direction is Direction.INCOMING:
-            record = self._incoming(work, record)
-        else:
-            outgoing = Outgoing(work)
-            record = outgoing.sweep(outgoing.expire(record))
-            outgoing.uploads()
-            outgoing.forget()
-            outgoing.loops()
-        return self._logs(work, record)
+            return self._logs(work, self._incoming(work, record))
+        outgoing = Outgoing(work)
+        record = outgoing.sweep(outgoing.expire(record))
+        outgoing.forget()
+        outgoing.loops()
+        return outgoing.uploads(self._logs(work, record))  # last, since a pass that ended begins anew
 
     def _incoming(self, work: Round, record: Keeping) -> Keeping:
         contents = Contents(work)

@@ -19,6 +19,8 @@ MOST_RESTARTS = 2
 MOST_FAILURES = 5
 GIVE_UP = timedelta(hours=24)
 LONGEST_LOOK_GAP = timedelta(hours=1)
+CLOCKS = timedelta(minutes=5)
+"""By how much a host's clock may be ahead of storage's, which says later whether a time has come."""
 MOST_BOUNCES = 50
 _FOUND = {
     Status.ACCEPTED: "sent",
@@ -34,8 +36,8 @@ class IllegalMove(Exception):
 
 
 def accept(entry_id: str, payload: str, now: datetime, send_at: datetime | None) -> Work:
-    """Return the state of a mail just accepted, due at *send_at*, or at once where that is past."""
-    later = to_text(send_at) if send_at and send_at > now else ""
+    """Return the state of a mail just accepted, due at *send_at*, or at once where that is past by any clock."""
+    later = to_text(send_at) if send_at and send_at > now - CLOCKS else ""
     made = Work(entry_id, payload, to_text(now), not_before=later, next_at=later)
     return _moved(made, "accept", now)
 

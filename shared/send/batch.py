@@ -26,7 +26,7 @@ from shared.ports import GraphMailbox, Row
 from shared.send.claim import Result
 from shared.send.late import Patience
 from shared.send.pace import LaterError, Pace
-from shared.send.scheduled import bring_forward
+from shared.send.scheduled import STRANGE_AGAIN, bring_forward
 from shared.send.sender import MAILBOX_WIDE, Pause, Sender
 from shared.send.storing import Held, RaceLost, Writer
 from shared.times import from_text, to_text
@@ -94,7 +94,7 @@ class Batch:
                 self._page(pool, page)
                 if self._smoothed:  # what comes later in the outbox waits as well
                     break
-                if not self._sends and self._given_up == given_up:  # what comes later has waited for less
+                if not self._sends and self._given_up == given_up and _tells_of_later(page):
                     if more and self.mailbox is not None:
                         self._due(self.now())
                     break
@@ -117,7 +117,10 @@ class Batch:
         first = WORK_FIRST
         while True:
             rows = self.writer.table.read(self.writer.partition, first, ACTIVE_LAST, PAGE).rows
-            yield [held for row in rows if (held := _readable(row)) is not None], len(rows) == PAGE
+            known = [held for row in rows if (held := _readable(row)) is not None]
+            if len(known) < len(rows):
+                self._due(self.now() + STRANGE_AGAIN)
+            yield known, len(rows) == PAGE
             if len(rows) < PAGE:
                 return
             first = f"{rows[-1].key}-"
@@ -250,6 +253,11 @@ def wait_of(fault: Fault, failures: int) -> timedelta:
     """Return how long a connection waits after its n-th *fault* in a row."""
     back = next(back for kind, back in _WAITS if isinstance(fault, kind))
     return back.after(failures, fault.retry_after)
+
+
+def _tells_of_later(page: list[Held]) -> bool:
+    """Tell whether something waits from its acceptance on, so that what comes later in the outbox has waited for less."""
+    return any(held.work.status in OPEN and not held.work.not_before for held in page)
 
 
 def _readable(row: Row) -> Held | None:

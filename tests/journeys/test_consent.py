@@ -69,7 +69,7 @@ def _callback(story: Story, organisation: Organisation) -> tuple[str, str]:
 
 
 def _open(url: str, cookie: str = "") -> httpx.Response:
-    return httpx.get(url, headers={"Cookie": cookie} if cookie else {}, trust_env=False)
+    return httpx.get(url, headers={"Cookie": cookie} if cookie else {}, trust_env=False, timeout=30)
 
 
 def test_a_callback_from_another_browser_is_refused(story: Story, organisation: Organisation) -> None:

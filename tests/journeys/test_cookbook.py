@@ -13,7 +13,7 @@ import pytest
 from functions.openapi.routes import ROUTES
 from localcloud.story import Organisation, Story
 
-pytestmark = pytest.mark.enable_socket
+pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 BASH = shutil.which("bash") or "/bin/bash"
@@ -58,7 +58,7 @@ def test_every_line_works_and_every_route_has_one(
         env={"PATH": os.environ["PATH"], "CURL_HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
         stdin=subprocess.DEVNULL,
         text=True,
-        timeout=90,
+        timeout=240,
     )
     calls = re.findall(r"^([A-Z]+) (http\S+) (\d{3})$", done.stderr, re.MULTILINE)
     seen = {(*route_of(method, url), int(status)) for method, url, status in calls}

@@ -10,10 +10,10 @@ import pytest
 
 from localcloud.story import Organisation, Story
 
-pytestmark = pytest.mark.enable_socket
+pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(300)]
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-EXAMPLES, MOST_SECONDS = 3, 100
+EXAMPLES, MOST_SECONDS = 3, 240
 
 
 def config(connections: dict[str, str], tokens: dict[str, str]) -> str:

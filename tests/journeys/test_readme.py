@@ -18,12 +18,12 @@ from localcloud.azurite import Azurite
 from localcloud.children import ReservedPort
 from localcloud.processes import parse_environment, start_azurite
 
-pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[2]
 BASH = shutil.which("bash") or "/bin/bash"
 READY = "# ready"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 def blocks(heading: str, changes: Mapping[str, str]) -> list[str]:
@@ -106,7 +106,7 @@ def test_first_steps_of_an_administrator(shells: ExitStack, tmp_path: Path) -> N
         env=bare_environment(),
         stdin=subprocess.DEVNULL,
         text=True,
-        timeout=90,
+        timeout=240,
     )
 
     assert 0 == done.returncode, done.stdout + done.stderr

@@ -13,7 +13,7 @@ from localcloud.administrator import wait_until
 from localcloud.stack import Stack
 from localcloud.story import Organisation, Story, letter
 
-pytestmark = pytest.mark.enable_socket
+pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(300)]
 
 # Each of them on top of a second /send that delivers again, the harshest of all, so that no repeat can hide.
 MODES: dict[str, Any] = {
@@ -84,7 +84,9 @@ def outcomes(_stack: Stack) -> Iterator[dict[tuple[str, str], Outcome]]:
     with ThreadPoolExecutor(4) as pool:
         entries = list(pool.map(lambda case: _sent(story, organisation, case), CASES))
     ends = [entry for case, entry in zip(CASES, entries, strict=True) if not case.never_known]
-    wait_until("every mail has its end", lambda: _finished(story, ends), 90, pause=1)
+    wait_until("every mail has its end", lambda: _finished(story, ends), 200, pause=1)
+    lost = [entry for case, entry in zip(CASES, entries, strict=True) if case.never_known]
+    wait_until("what left no trace was looked for", lambda: all(_looked_for(story, entry) for entry in lost), pause=1)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda entry: _stack.admin.get(f"outbox/{entry}"), entries))
     copies = Counter(str(copy["subject"]) for copy in _stack.control.received(organisation.address("bob")))
@@ -116,6 +118,10 @@ def _finished(story: Story, entries: list[str]) -> bool:
             return False
         entries.pop()
     return True
+
+
+def _looked_for(story: Story, entry: str) -> bool:
+    return "saw_nothing" in [move["name"] for move in story.stack.admin.get(f"outbox/{entry}")["moves"]]
 
 
 @pytest.mark.parametrize("answer", ANSWERS)

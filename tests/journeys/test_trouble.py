@@ -34,6 +34,7 @@ def test_what_is_no_json_is_said_to_be_none(story: Story) -> None:
         content=b"{",
         headers={"x-functions-key": host.host_key, "X-Mailgrant-Request": "1", "Content-Type": "application/json"},
         trust_env=False,
+        timeout=30,
     )
 
     assert 400 == answer.status_code
@@ -148,7 +149,7 @@ def test_a_lost_answer_to_send_is_looked_up_and_not_repeated(story: Story, conse
     """Graph sends and answers 504: one copy arrives, and the entry says accepted."""
     ann, bob = consented.address("ann"), consented.address("bob")
     _, token = story.connect_outgoing(consented, "ann", send_rate=0)
-    story.stack.control.set_modes(second_send_delivers_again=True)
+    story.stack.control.set_modes(**{f"second_send_delivers_again:{ann}": True})
     effect = {"kind": "status", "status": 504, "when": "after"}
     story.stack.control.add_fault("graph", "messages.send", effect, key=ann)
     prefix = f"{consented.domain} once"

@@ -480,6 +480,19 @@ def test_a_waiting_connection_says_why() -> None:
     )
 
 
+def test_who_sends_after_a_deleted_connection_looks_for_its_drafts(admin: Administration, grant: Grant) -> None:
+    """The second stands due a day later even if nothing is sent from it; the first of a mailbox does not."""
+    first = admin.connection(grant, **OUTGOING)
+    before = [key for key in admin.due_rows() if "|send|" in key]
+    admin.changes.delete(first.id)
+    second = admin.connection(grant, **OUTGOING)
+    run = decode(Run, admin.tables.connections.everything()[second.shard, run_key(second.id)])
+
+    assert [] == before
+    assert run.due in admin.due_rows()
+    assert run.aftercare.tidy_at == run.next_at != ""
+
+
 def test_a_connection_test_tells_each_step(admin: Administration, grant: Grant) -> None:
     """All is tried, also past a failure; the draft that a test makes is removed again."""
     connection = admin.connection(grant, **OUTGOING)

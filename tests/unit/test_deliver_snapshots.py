@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from shared.connections import Limits
 from shared.deliver.run import BATCH
 from shared.erasure import Erasure
-from shared.errors import StorageUnavailable
+from shared.errors import Conflict, StorageUnavailable
 from shared.identifiers import receipt_id
 from shared.ports import Delete, Upsert
 from shared.receipts import DELIVER, ReceiptStatus, Work, hash_of
 from shared.rows import Value
-from tests.scenes.delivering import Killed, Post, befallen, die, lose_answer
+from tests.scenes.delivering import Killed, Post, ask_again, befallen, die, lose_answer
 
 MOST_TABLE_CALLS = 40
 """For 100 mails, as the bench counts them."""
@@ -150,6 +151,33 @@ def test_mail_that_is_erased_at_any_call_stays_erased(default: int) -> None:
         assert ("", "", "", ReceiptStatus.DELIVERED) == (erased.blob, erased.subject, erased.mailbox, kept.status), at
         assert erased.status is ReceiptStatus.EXPIRED, at
         assert ([], []) == (post.world.rows(post.key, "wd"), post.world.rows(post.key, "v")), at
+    assert at > 6
+
+
+@pytest.mark.parametrize("default", [204, 503])
+def test_mail_whose_body_was_never_stored_stays_erased_too(default: int) -> None:
+    """Of such mail there is no copy; between any two calls it goes, and nobody has it delivered any more."""
+    for at in count(1):
+        post = Post(limits=Limits(max_message_mb=1))
+        post.receiver.default = default
+        post.world.graph.arrive("a", size=3_000_000)
+        post.world.go_on(post.key)
+
+        def erase(_: Any, post: Post = post) -> None:
+            Erasure(post.world.tables, post.world.blobs.received).erase(receipt_id(post.key, "a"))
+            post.world.tables.receipts.commit(post.key, [Work(DELIVER, post.world.clock(), hash_of("a")).insert()])
+
+        with befallen(post, at, erase) as calls:
+            post.go()
+        if calls[0] < at:
+            break
+        handed = len(post.receiver.got)
+        post.settle()
+        erased = post.world.receipt(post.key, "a")
+        assert (ReceiptStatus.EXPIRED, "", "") == (erased.status, erased.subject, erased.sender), at
+        assert (handed, []) == (len(post.receiver.got), post.world.rows(post.key, "wd")), at
+        with pytest.raises(Conflict):
+            ask_again(post, "a")
     assert at > 6
 
 

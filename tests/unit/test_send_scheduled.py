@@ -1,15 +1,17 @@
 """Mails for much later: thousands of them cost a drain nothing, and each is sent once, at its time."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from shared.errors import StorageUnavailable
+from shared.outbox import moves
 from shared.outbox.rows import ACTIVE_LAST, WORK_FIRST
 from shared.outbox.work import Status
 from shared.send.entries import Wanted
 from shared.send.scheduled import AT_ONCE, bring_forward
 from shared.send.storing import Writer
+from shared.times import to_text
 from tests.scenes.sending import QUEUE, Killer, Sending
 
 WEEK = timedelta(days=7)
@@ -131,3 +133,12 @@ def test_a_death_around_the_move_costs_no_copy_and_makes_none(kill_at: int) -> N
 
     assert (Status.ACCEPTED, 1) == (entry.status, world.exchange.copies[entry_id])
     assert [] == rows_of_progress(world)
+
+
+def test_a_host_whose_clock_is_fast_sends_nothing_before_its_time() -> None:
+    """A time that only the host takes for past is kept, for storage's time to decide; one long past is not."""
+    now = datetime(2026, 3, 2, 10, 2, tzinfo=UTC)
+    soon, long_ago = now - timedelta(seconds=110), now - timedelta(hours=1)
+
+    assert to_text(soon) == moves.accept("msg_1", "payload", now, soon).not_before
+    assert "" == moves.accept("msg_1", "payload", now, long_ago).not_before
