@@ -4,15 +4,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.connections import Connection, Delivery, Run, connection_key, delivery_key, run_key
-from shared.errors import NotFound, RowMissing
+from shared.aftercare import TIDY_AFTER
+from shared.codes import Code
+from shared.connections import Connection, Delivery, Direction, Run, connection_key, delivery_key, run_key
+from shared.errors import Conflict, InvalidRequest, NotFound, RowMissing
 from shared.identifiers import box_of, is_connection_id, shard_of, split_grant_id
 from shared.ports import ANY, Delete, Insert, Operation, Row, Tables, Update
 from shared.registry import Registry, member_key
 from shared.rows import decode, encode
+from shared.schedule import SEND, DueRow
 from shared.times import from_text, to_text
 
 YOUNG = timedelta(minutes=10)
+_BY_ITSELF = "all that was not delivered goes out by itself; ask again then for what was delivered before."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,19 @@ def find(tables: Tables, connection_id: str) -> Found:
     )
 
 
+def require_delivery(found: Found) -> None:
+    """Raise `Conflict` or `InvalidRequest` where what is put in line would not be delivered now."""
+    if found.connection.direction is not Direction.INCOMING:
+        raise InvalidRequest("An outgoing connection delivers nothing.", code=Code.INVALID_REQUEST)
+    if not found.connection.enabled:
+        raise Conflict(f"The connection is disabled. Enable it, and {_BY_ITSELF}")
+    if found.delivery is not None and found.delivery.disabled:
+        raise Conflict(
+            "The destination is disabled. PATCH the connection with its destination, or with enabled: true, and "
+            f"{_BY_ITSELF}"
+        )
+
+
 def fence(box: str, rows: dict[str, Row]) -> Operation:
     """Return the operation that lets only one of several concurrent changes to a mailbox's connections through."""
     key = f"b|{box}|cfg"
@@ -113,6 +130,11 @@ def tombstone(found: Found, *, discarded: bool = False) -> Tombstone:
         light=run.light,
         resync=run.resync,
     )
+
+
+def tidying(found: Found) -> DueRow:
+    """Return the due row by which the drafts of an outgoing connection that is deleted now are looked for once."""
+    return DueRow(found.storage_time + TIDY_AFTER, SEND, found.connection.id)
 
 
 def join_grant(tables: Tables, connection: Connection) -> None:

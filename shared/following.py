@@ -23,7 +23,7 @@ from shared.outbox.rows import (
 )
 from shared.outbox.work import OPEN, Work
 from shared.ports import ANY, Delete, Operation, Row, Table, Update, Upsert
-from shared.rows import decode, encode
+from shared.rows import decode, encode, readable
 
 log = logging.getLogger("mailgrant.send")
 
@@ -59,7 +59,7 @@ class Following:
         if row is not None:
             return _followed(row)
         row = self.table.get(self.partition, entry_key(entry_id))
-        entry = decode(Entry, row.values) if row else None
+        entry = readable(Entry, row.key, row.values) if row else None
         if row is None or entry is None or entry.status in OPEN:
             return None
         return Followed(work_of(entry), row.etag, entry=True)

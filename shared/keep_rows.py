@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.connections import Connection
-from shared.errors import RowMissing
+from shared.errors import RowExists, RowMissing
 from shared.identifiers import is_connection_id, shard_of
 from shared.ports import ANY, Delete, Insert, Operation, Row, Table, Update, Upsert
 from shared.rows import decode, encode
@@ -18,6 +18,8 @@ SYSTEM = "system"
 CLAIM = timedelta(minutes=5)
 """How long a claim of housekeeping stands, and how long after a first purge the second one comes."""
 EVERY = timedelta(days=1)
+TICKETS_FROM = timedelta(days=60)
+"""How long before the first housekeeping the oldest consent link was made."""
 LONGEST_WORK = timedelta(minutes=15)
 """After this much time nobody works any more who began before a deletion, whoever holds the mailbox's turn."""
 
@@ -98,6 +100,12 @@ def started(identifier: str, at: datetime, now: datetime) -> list[Operation]:
         entries_upto=to_text(now),
     )
     return [Insert(keep_key(identifier), encode(record)), Upsert(due.key, due.values)]
+
+
+def begin_system(table: Table, now: datetime) -> None:
+    """Write the record of what belongs to no connection unless it is there. Raises `StorageUnavailable`."""
+    with suppress(RowExists):
+        table.commit(shard_of_kept(SYSTEM), started(SYSTEM, now + EVERY, now - TICKETS_FROM))
 
 
 def deleted(row: Row | None, connection_id: str, now: datetime) -> list[Operation]:

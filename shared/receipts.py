@@ -95,8 +95,8 @@ class Receipt:
 
     @property
     def deliverable(self) -> bool:
-        """Whether there is anything to hand over: content, or what the list said of a body that was not stored."""
-        return bool(self.blob or self.not_stored)
+        """Whether there is anything to hand over: content, or what was listed of a body not stored, unless erased."""
+        return bool(self.blob or self.not_stored) and self.status is not ReceiptStatus.EXPIRED
 
     def tried(self, attempt: Attempt) -> "Receipt":
         """Return the receipt with one more attempt on it; the last ten stay."""
@@ -151,7 +151,7 @@ def works_of(rows: Sequence[Row]) -> list[Work]:
         try:
             found.append(Work.from_row(row))
         except (ValueError, OverflowError):
-            log.warning("rows.unreadable key=%s reason=no Work", row.key)
+            log.warning("rows.unreadable key=%s reason=%s", row.key, "no Work")
     return found
 
 

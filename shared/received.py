@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from shared.codes import Code
+from shared.connection_rows import find, require_delivery
 from shared.connections import connection_key
 from shared.content_links import PAGE, RAW, read_link, well_formed
 from shared.errors import Conflict, FieldFault, Gone, InvalidRequest, NotFound, RowMissing
@@ -17,7 +18,7 @@ from shared.events import attachment_view, message_view
 from shared.identifiers import is_connection_id, shard_of, split_receipt_id
 from shared.mail.parsed import Attachment
 from shared.paging import Page, after
-from shared.ports import ANY, Blobs, Clock, Table, Tables, Update, Upsert, Wakeups
+from shared.ports import ANY, Blobs, Clock, Tables, Update, Upsert, Wakeups
 from shared.receipts import (
     DELIVER,
     VIEWED,
@@ -27,6 +28,7 @@ from shared.receipts import (
     first_delivery,
     public_id,
     read_receipt,
+    readable_receipt,
     receipt_key,
 )
 from shared.schedule import DELIVER as DELIVER_KIND
@@ -105,6 +107,7 @@ class Received:
     def __init__(
         self, tables: Tables, blobs: Blobs, wakeups: Wakeups, link_key: Callable[[], bytes], base_url: str, clock: Clock
     ) -> None:
+        self._tables = tables
         self._connections = tables.connections
         self._receipts = tables.receipts
         self._blobs = blobs
@@ -131,7 +134,8 @@ class Received:
         rows = self._receipts.read(connection_id, first, last, most).rows if first < last else []
         found: list[Found] = []
         for number, row in enumerate(rows):
-            receipt = _get(self._receipts, connection_id, row.key.rpartition("|")[2])
+            held = self._receipts.get(connection_id, receipt_key(row.key.rpartition("|")[2]))
+            receipt = readable_receipt(held) if held is not None else None
             if receipt is not None and wanted.takes(receipt):
                 found.append(Found(connection_id, receipt))
             if len(found) == limit:
@@ -141,10 +145,10 @@ class Received:
     def get(self, receipt_id: str) -> Found:
         """Return a receipt. Raises `NotFound`."""
         named = split_receipt_id(receipt_id)
-        receipt = _get(self._receipts, *named) if named else None
-        if named is None or receipt is None:
+        row = self._receipts.get(named[0], receipt_key(named[1])) if named else None
+        if named is None or row is None:
             raise NotFound(_NO_RECEIPT)
-        return Found(named[0], receipt)
+        return Found(named[0], read_receipt(row.values))
 
     def view(self, receipt_id: str, area: str = "received") -> dict[str, Any]:
         """
@@ -209,17 +213,18 @@ class Received:
 
     def redeliver(self, receipt_id: str) -> Found:
         """
-        Have a mail delivered once more, with the same id and the same bytes. Raises `NotFound`, `Conflict`.
+        Have a mail delivered once more, with the same id and the same bytes.
 
+        Raises `NotFound`, and `Conflict` where there is nothing to deliver or nobody to deliver it to for now.
         The due row comes first, so that the work is found even if nobody is woken.
         """
         found = self.get(receipt_id)
         connection_id, receipt = found.connection_id, found.receipt
-        self._require_connection(connection_id)
-        if not receipt.blob and not receipt.not_stored:
+        connection = find(self._tables, connection_id)
+        require_delivery(connection)
+        if not receipt.deliverable:
             raise Conflict("The content of this mail is not stored, so there is nothing to deliver.")
-        key = receipt_key(receipt.hash)
-        now = self._receipts.read(connection_id, key, f"{key}~", 1).storage_time
+        now = connection.storage_time
         due = DueRow(now + DELIVER_AFTER, DELIVER_KIND, connection_id)
         self._connections.commit(shard_of(connection_id), [Upsert(due.key, due.values)])
         self._put_in_line(connection_id, receipt, Work(DELIVER, now, receipt.hash))
@@ -278,11 +283,6 @@ def attempts_view(found: Found) -> list[dict[str, Any]]:
 
 def _is_expired(receipt: Receipt) -> bool:
     return receipt.status is ReceiptStatus.EXPIRED
-
-
-def _get(table: Table, connection_id: str, message_hash: str) -> Receipt | None:
-    row = table.get(connection_id, receipt_key(message_hash))
-    return read_receipt(row.values) if row is not None else None
 
 
 def _first_key(prefix: str, cursor: str) -> str:

@@ -11,6 +11,7 @@ from shared.receipts import REFETCH, ReceiptStatus, Work, change, read_receipt, 
 from shared.schedule import FETCH, DueRow, Wakeup
 from shared.waking import wake
 
+PAGE, SOUGHT = 1000, 5000
 _NO_RECEIPT = "There is no such mail. GET connections/{id}/received lists those there are."
 _NOT_OPEN = (
     "This mail was fetched, or is no longer in the mailbox. Only mail that is retrying or quarantined is fetched "
@@ -53,14 +54,29 @@ class Refetching:
         if before.status not in (ReceiptStatus.RETRYING, ReceiptStatus.QUARANTINED) or before.deliverable:
             raise Conflict(_NOT_OPEN)
         work = Work(REFETCH, found.storage_time, message_hash)
-        standing = [item.key for item in receipts.read(partition, *work_range(REFETCH, None)).rows]
-        mine = [key for key in standing if key.endswith(f"|{message_hash}") and key != work.key]
+        mine = self._standing(partition, message_hash) if before.status is ReceiptStatus.RETRYING else []
         operations: list[Operation] = [*change(before, replace(before, status=ReceiptStatus.RETRYING), row.etag)]
         try:
-            receipts.commit(partition, [*operations, work.insert(), *map(Delete, mine)])
+            receipts.commit(partition, [*operations, work.insert(), *(Delete(key) for key in mine if key != work.key)])
         except (RowChanged, RowMissing):
             return False
         return True
+
+    def _standing(self, partition: str, message_hash: str) -> list[str]:
+        """
+        Return the keys of the work to fetch a message again, sought among the `SOUGHT` that are due first.
+
+        One that is due later than all those does no harm: what it finds fetched by then it leaves alone.
+        """
+        first, last = work_range(REFETCH, None)
+        for _ in range(SOUGHT // PAGE):
+            rows = self._tables.receipts.read(partition, first, last, PAGE).rows
+            if mine := [row.key for row in rows if row.key.endswith(f"|{message_hash}")]:
+                return mine
+            if len(rows) < PAGE:
+                break
+            first = f"{rows[-1].key}-"
+        return []
 
     def _due(self, found: Found) -> bool:
         """Make the connection due now, with word of work in rows; a fetch under way is fenced and looks again."""

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +13,9 @@ Value = str | int | float | bool
 Record = TypeVar("Record")
 
 log = logging.getLogger("mailgrant.rows")
+
+LOOK_AGAIN = timedelta(hours=1)
+"""When work whose row cannot be read is looked at again: a person or a newer version may have seen to it."""
 
 
 class UnreadableRow(ValueError):

@@ -10,7 +10,8 @@ from shared.errors import FieldFault, InvalidRequest, NotFound
 from shared.identifiers import is_connection_id, shard_of
 from shared.paging import Page, after, cursor_of
 from shared.ports import Clock, Row, Tables
-from shared.run_log import RunLine, partition_of, read_line
+from shared.rows import readable
+from shared.run_log import RunLine, partition_of
 from shared.times import from_inverted_key, to_inverted_key
 
 LONGEST = timedelta(days=31)
@@ -55,7 +56,8 @@ class RunLists:
             if len(found) > limit:
                 break
         shown = found[:limit]
-        return Page([read_line(row) for row in shown], cursor_of(shown[-1].key) if len(found) > limit else None)
+        lines = [line for row in shown if (line := readable(RunLine, row.key, row.values)) is not None]
+        return Page(lines, cursor_of(shown[-1].key) if len(found) > limit else None)
 
 
 def _days(newest: datetime, oldest: datetime) -> Iterator[str]:

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from shared.errors import RecordedFault, StorageError
 from shared.identifiers import new_ulid
-from shared.ports import Insert, Row, Table
-from shared.rows import Value, decode, encode
+from shared.ports import Insert, Table
+from shared.rows import Value, encode
 from shared.times import to_inverted_key, to_text
 
 log = logging.getLogger("mailgrant.log")
@@ -49,8 +49,3 @@ def note(table: Table, connection_id: str, line: RunLine, now: datetime) -> None
         table.commit(partition_of(connection_id, f"{now:%Y%m%d}"), [Insert(f"{to_inverted_key(now)}|{run}", values)])
     except StorageError:
         log.warning("log.not_written connection_id=%s", connection_id)
-
-
-def read_line(row: Row) -> RunLine:
-    """Return the run of a row."""
-    return decode(RunLine, row.values)

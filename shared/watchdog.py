@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.errors import RowChanged, RowExists, RowMissing, StorageError
+from shared.keep_rows import begin_system
 from shared.notices import SYSTEM, EventType, Notice, due_first
 from shared.ports import Clock, Committed, Insert, Operation, Row, Tables, Update, Upsert, Wakeups
-from shared.rows import decode
+from shared.rows import Value, decode
 from shared.schedule import NOTICE, TICK_KEY, TICK_PARTITION, Wakeup, shard_for
 from shared.times import from_text, to_text
 from shared.waking import wake
@@ -25,10 +26,15 @@ _BEATEN = (RowChanged, RowExists, RowMissing)
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """When the tick last ran (storage's time), and since when it is known that it does not."""
+    """
+    When the tick last ran (storage's time), and since when it is known that it does not.
+
+    *kept* tells that there is housekeeping, also of what a version without it has left.
+    """
 
     at: str = ""
     missed_at: str = ""
+    kept: bool = False
 
     def silent_for(self, now: datetime) -> float | None:
         """Return the seconds since the last tick, None where none ever ran."""
@@ -78,8 +84,9 @@ class Watchdog:
             if row is None:
                 row = self._read()[0]
             now = self._clock() + self._ahead
-            values = {"at": to_text(now), "missed_at": ""}
             before = heartbeat_of(row)
+            kept = row is None or before.kept or self._begin_keeping(now)
+            values: dict[str, Value] = {"at": to_text(now), "missed_at": "", "kept": kept}
             silent = before.silent_for(now)
             late = silent is not None and silent >= MISSED_SECONDS and not before.missed_at
             try:
@@ -93,6 +100,18 @@ class Watchdog:
             self._mine = Row(TICK_KEY, values, done.etags[0])
             return done.storage_time
         return self._read()[1]  # others tick at this very moment
+
+    def _begin_keeping(self, now: datetime) -> bool:
+        """
+        Have connections found that older versions made without housekeeping; return whether that was done.
+
+        Where this version ticked first there are none: each comes with a record of its own, and begins what is common.
+        """
+        try:
+            begin_system(self._connections, now)
+        except StorageError:
+            return False  # the next beat tries again
+        return True
 
     def look(self) -> None:
         """
@@ -126,7 +145,7 @@ class Watchdog:
         self._ahead = found.storage_time - self._clock()
         return next((row for row in found.rows if row.key == TICK_KEY), None), found.storage_time
 
-    def _commit(self, row: Row | None, values: dict[str, str], notice: Notice | None) -> Committed:
+    def _commit(self, row: Row | None, values: dict[str, Value], notice: Notice | None) -> Committed:
         write: Operation = Update(TICK_KEY, values, row.etag) if row else Insert(TICK_KEY, values)
         if notice is None:
             return self._table.commit(TICK_PARTITION, [write])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 import tracemalloc
@@ -37,6 +41,7 @@ COMPARED = (1_000, 10_000)
 DUE = 100
 MOST_CALLS = len(SHARDS) + DUE // 10 * 11
 MEGABYTE = 2**20
+MOST_MB = 10
 _PER_TRANSACTION = 33
 Figures = dict[str, Any]
 
@@ -50,7 +55,7 @@ def measure(sizes: Sequence[int] = SIZES) -> tuple[Figures, list[str]]:
         journal = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "calls"
         account = StorageAccount(azurite.connection_string)
         tables, wakeups = StorageTables(account), StorageWakeups(account)
-        grown = Grown(tables, Tick(tables, wakeups, now_utc))
+        grown = Grown(tables, Tick(tables, wakeups, now_utc), azurite.connection_string)
         grown.tick.run()  # once in its life, a process reads the heartbeat first
         calls.install({calls.JOURNAL: str(journal), "MAIL_STORAGE": azurite.connection_string})
         shares, same = [], []
@@ -66,8 +71,9 @@ def measure(sizes: Sequence[int] = SIZES) -> tuple[Figures, list[str]]:
 class Grown:
     """An installation that grows, and whose tick is measured at each size."""
 
-    def __init__(self, tables: StorageTables, tick: Tick) -> None:
+    def __init__(self, tables: StorageTables, tick: Tick, storage: str) -> None:
         self.tick = tick
+        self._storage = storage
         self._tables = tables
         self._runs: list[Run] = []
         self._settled: set[str] = set()
@@ -94,6 +100,7 @@ class Grown:
         again = self.tick.run()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
+        alone = self._alone(count)
         return {
             "connections": len(self._runs),
             "due": result.due,
@@ -105,8 +112,23 @@ class Grown:
             "seconds": round(ended - began, 3),
             "cpu_seconds": round(cpu, 3),
             "mb_allocated": round(peak / MEGABYTE, 2),
-            "clean": {result, again} == {TickResult(due=count, woken=count)},
+            "peak_mb": alone["peak_mb"],
+            "clean": {result, again} == {TickResult(due=count, woken=count)}
+            and (alone["due"], alone["woken"]) == (count, count),
         }
+
+    def _alone(self, count: int) -> Figures:
+        """Make *count* due once more, and return what a process says that runs this one tick and nothing else."""
+        self._settle()
+        taken, self._runs = self._runs[-count:], self._runs[:-count]
+        self._runs += self._make_due(taken, now_utc())
+        time.sleep(1.1)
+        command = [sys.executable, "-m", "bench.growth.one_tick"]
+        environment = {**os.environ, "MAIL_STORAGE": self._storage}
+        done = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
+        self.tick.watchdog.beat()  # so that this process has ticked last, and need not look whose heartbeat it is
+        figures: Figures = json.loads(done.stdout)
+        return figures
 
     def _write(self, runs: Sequence[Run], configs: dict[str, Connection]) -> None:
         """Write the rows of new connections, shard by shard."""
@@ -183,6 +205,9 @@ def _missed(shares: list[Figures], same: list[Figures]) -> list[str]:
         ),
         "growth: one message for each that is due": all(
             it["messages"] == it["due"] and it["clean"] for it in (*shares, *same)
+        ),
+        f"growth: the process of a tick takes at most {MOST_MB} MB more at the largest size than at the smallest": (
+            shares[-1]["peak_mb"] - shares[0]["peak_mb"] <= MOST_MB
         ),
         "growth: the same at every size": len({it["storage_calls"] for it in same}) <= 1,
         "growth: calls that depend only on what is due": all(

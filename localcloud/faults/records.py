@@ -109,7 +109,7 @@ def wake_delivery(storage: str, connection_id: str) -> None:
 
 def _claim_of(row: dict[str, Any], due: dict[tuple[str, str], list[datetime]]) -> Iterator[str]:
     kind, _, identifier = row["RowKey"].partition("|")[2].partition("|")[2].partition("|")
-    if row["RowKey"].startswith("b|") and kind == "box" and row.get("holder"):
+    if row["RowKey"].startswith("b|") and kind == "box" and row.get("holder") and not _is_over(row.get("lease_until")):
         yield "turn held"
     if kind == "run":
         if row.get("claim"):
@@ -123,6 +123,11 @@ def _claim_of(row: dict[str, Any], due: dict[tuple[str, str], list[datetime]]) -
             yield "delivery without a due row"
         if row.get("paused") or row.get("disabled"):
             yield "destination paused or disabled"
+
+
+def _is_over(lease_until: str | None) -> bool:
+    """Tell whether the turn is free again: the name of a holder that died stands there until somebody comes."""
+    return bool(lease_until) and datetime.fromisoformat(str(lease_until)) < datetime.now(UTC)
 
 
 def _moment(key: str) -> datetime:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from localcloud.fuzz import entra_answers, graph_answers, host_parsers, mutations, rows_and_messages, use_cases
+from localcloud.fuzz import azure_answers, entra_answers, graph_answers, host_parsers, mutations, rows_and_messages, use_cases
 from localcloud.fuzz.targets import Target, of_test
 
 
@@ -25,6 +25,8 @@ def _drawn(name: str, cases: Any, check: Callable[[Any], None], **bounds: Any) -
 TARGETS = (
     _drawn("graph-answers", graph_answers.cases(), graph_answers.check),
     _drawn("entra-answers", entra_answers.cases(), entra_answers.check),
+    _drawn("vault-answers", azure_answers.vault_cases(), azure_answers.check_vault),
+    _drawn("table-answers", azure_answers.table_cases(), azure_answers.check_tables),
     _drawn("rows", rows_and_messages.row_cases(), rows_and_messages.check_row),
     _drawn("queue-messages", rows_and_messages.message_cases(), rows_and_messages.check_message),
     _drawn("due-rows", rows_and_messages.due_cases, rows_and_messages.check_due),

@@ -20,7 +20,9 @@ from localcloud.faults.records import Records
 from localcloud.soak.actors import Actors
 from localcloud.soak.judge import Announced, Copy, Held, Verdict, judge_blobs, judge_drafts, judge_intake, judge_sending
 from localcloud.soak.stage import Stage
+from shared.schedule import SEND
 from shared.stored_mail import INDEX_SUFFIX
+from shared.times import from_key, to_text
 
 DRAIN_SECONDS = 240.0
 NUDGE_SECONDS = 20.0
@@ -116,6 +118,8 @@ class Ending:
         """Let every connection go on at once, as an administrator can: what waits would come by itself, but later."""
         for reader in self.stage.model.readers.values():
             path = f"connections/{reader.connection_id}"
+            if self.stage.insist("GET", path).json()["destination"]["status"] == "paused":
+                self.stage.insist("PATCH", path, {"enabled": False})  # else it is tried once in up to 15 minutes
             self.stage.insist("PATCH", path, {"enabled": True})
             self.stage.insist("POST", f"{path}/fetch")
 
@@ -182,6 +186,8 @@ class Ending:
                 tidy_at = json.loads(row.get("aftercare") or "{}").get("tidy_at")
                 if tidy_at and tidy_at < later:
                     yield "old drafts not looked for"
+            if kind[0] == "due" and kind[2] == SEND and kind[3] in self.stage.model.gone and _moment(kind[1]) < later:
+                yield "old drafts of a deleted connection not looked for"
 
     def _blobs(self) -> dict[str, list[str]]:
         with BlobServiceClient.from_connection_string(self.stage.stack.storage) as blobs:
@@ -194,6 +200,11 @@ class Ending:
                 for name in ("blob", "payload"):
                     if row.get(name):
                         yield from (str(row[name]), str(row[name]) + INDEX_SUFFIX)
+
+
+def _moment(key: str) -> str:
+    """Return the time that a due row's key holds, as other rows hold it."""
+    return to_text(from_key(key))
 
 
 def _in_days(seconds: float) -> str:

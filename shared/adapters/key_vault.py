@@ -1,5 +1,6 @@
 """Secrets in Azure Key Vault, by pinned version; what a refusal means and who can mend it."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -8,7 +9,7 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
-from shared.adapters.graph_wire import retry_after_seconds
+from shared.adapters.azure_network import STUMBLES, TOLD, AzureNetwork
 from shared.codes import Code
 from shared.errors import CredentialFault, Microsoft
 from shared.settings import Settings
@@ -19,9 +20,10 @@ _OPTIONS: dict[str, Any] = {
     "retry_backoff_factor": 0.3,
     "retry_backoff_max": 3,
     "timeout": 30,
-    "connection_timeout": 5,
-    "read_timeout": 15,
 }
+_TIMEOUTS = {"connection_timeout": 5, "read_timeout": 15}
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+_MOST_ID = 80
 _PROBE = "mailgrant-health-probe"
 _NO_ANSWER = "Key Vault gave no usable answer. The work is tried again by itself."
 Result = TypeVar("Result")
@@ -62,7 +64,12 @@ class KeyVault:
 
 def open_vault(settings: Settings, credential: TokenCredential) -> KeyVault:
     """Return the vault that *settings* name; makes no call."""
-    return KeyVault(SecretClient(settings.key_vault_url, credential, **_OPTIONS))
+    return vault_at(settings.key_vault_url, credential, AzureNetwork(**_TIMEOUTS))
+
+
+def vault_at(url: str, credential: TokenCredential, network: AzureNetwork) -> KeyVault:
+    """Return the vault at *url*, called over *network*; makes no call."""
+    return KeyVault(SecretClient(url, credential, transport=network, **_OPTIONS))
 
 
 def _call(function: Callable[[], Result]) -> Result:
@@ -70,6 +77,8 @@ def _call(function: Callable[[], Result]) -> Result:
         return function()
     except AzureError as error:
         raise _fault(error) from error
+    except STUMBLES:
+        raise CredentialFault(_NO_ANSWER, Code.VAULT_UNAVAILABLE, retryable=True) from None
 
 
 def _told(text: Any) -> str:
@@ -112,11 +121,13 @@ def _microsoft(error: AzureError) -> Microsoft:
     if response is None:
         return Microsoft()
     code = getattr(getattr(error, "error", None), "code", None)
-    return Microsoft(code=str(code or ""), request_id=str(response.headers.get("x-ms-request-id") or ""))
+    told = str(code) if _WORD.fullmatch(str(code or "")) else ""
+    return Microsoft(code=told, request_id=str(response.headers.get("x-ms-request-id") or "")[:_MOST_ID])
 
 
 def _retry_after(error: AzureError) -> float | None:
     response = getattr(error, "response", None)
     if response is None:
         return None
-    return retry_after_seconds({str(name).lower(): str(value) for name, value in response.headers.items()})
+    told = response.headers.get(TOLD)
+    return float(told) if told else None

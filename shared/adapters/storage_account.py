@@ -11,11 +11,11 @@ from urllib.request import getproxies
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
-from azure.core.pipeline.transport import RequestsTransport
 from requests import PreparedRequest, Session
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 
+from shared.adapters.azure_network import STUMBLES, AzureNetwork
 from shared.clouds import CLOUDS
 from shared.errors import StorageUnavailable
 from shared.settings import Settings
@@ -73,7 +73,7 @@ class Clients:
         return self._made[name]
 
 
-def transport() -> RequestsTransport:
+def transport() -> AzureNetwork:
     """Return a transport with our timeouts (a client's do not reach it) and a pool as large as the worker's threads."""
     session = Session()
     pool = HTTPAdapter(pool_connections=_POOL, pool_maxsize=_POOL, max_retries=0)
@@ -82,7 +82,7 @@ def transport() -> RequestsTransport:
     session.auth = _as_signed
     # Else Requests looks for proxies and certificates in the environment at every call.
     session.trust_env = bool(getproxies() or _CERTIFICATES & os.environ.keys())
-    return RequestsTransport(session=session, session_owner=False, **TIMEOUTS)
+    return AzureNetwork(session=session, session_owner=False, **TIMEOUTS)
 
 
 def _as_signed(request: PreparedRequest) -> PreparedRequest:
@@ -93,8 +93,9 @@ def _as_signed(request: PreparedRequest) -> PreparedRequest:
 class Heard:
     """What an answer's head said: pass it as ``raw_response_hook``; of several answers the first one's time counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, writing: bool = False) -> None:
         self._date = ""
+        self._writing = writing
 
     def __call__(self, response: Any) -> None:
         """Take note of an answer."""
@@ -108,7 +109,7 @@ class Heard:
             return (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, TypeError, IndexError, OverflowError):
             detail = "Storage's answer does not tell its time. The work is tried again by itself."
-            raise StorageUnavailable(detail, outcome_unknown=True) from None
+            raise StorageUnavailable(detail, outcome_unknown=self._writing) from None
 
 
 def code_of(error: AzureError) -> str:
@@ -124,7 +125,7 @@ def code_of(error: AzureError) -> str:
         return str(header)
     try:
         return str(response.json()["odata.error"]["code"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ""
 
 
@@ -166,6 +167,15 @@ def call(function: Callable[[], Result], *, writing: bool = False) -> Result:
         if trouble:
             raise trouble from error
         raise
+    except STUMBLES as error:
+        raise broken_off(type(error).__name__, writing=writing) from None
+
+
+def broken_off(what: str = "not whole", *, writing: bool) -> StorageUnavailable:
+    """Return the error of an answer that cannot be read."""
+    return StorageUnavailable(
+        f"Storage gave no usable answer ({what}). The work is tried again by itself.", outcome_unknown=writing
+    )
 
 
 def refused(error: AzureError | str) -> RuntimeError:

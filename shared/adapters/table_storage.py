@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from http.client import HTTPException
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -16,13 +15,13 @@ from azure.data.tables import (
     TableEntity,
     TableServiceClient,
 )
-from requests import RequestException
 
 from shared.adapters.storage_account import (
     NO_RETRIES,
     READ_RETRIES,
     Heard,
     StorageAccount,
+    broken_off,
     call,
     code_of,
     refused,
@@ -30,14 +29,12 @@ from shared.adapters.storage_account import (
 )
 from shared.adapters.table_rules import check_key, check_operations, check_range
 from shared.adapters.table_writes import Credential, RefusedOperation, TableWrites
-from shared.errors import RowChanged, RowExists, RowMissing, StorageUnavailable
+from shared.errors import RowChanged, RowExists, RowMissing
 from shared.ports import Committed, Operation, Row, Rows
 from shared.settings import Settings
 
 _PAGE = 1000
 _OWN = ("PartitionKey", "RowKey")
-# What the SDK lets through where an answer breaks off: it then looks at parts that are not there.
-_UNREADABLE = (AttributeError, IndexError, ValueError, HTTPException, RequestException)
 Result = TypeVar("Result")
 
 
@@ -53,7 +50,7 @@ class StorageTable:
         check_key(partition)
         check_key(key)
         try:
-            return _row(call(partial(self._client.get_entity, partition, key)))
+            return call(lambda: _row(self._client.get_entity(partition, key)))
         except HttpResponseError as error:
             if error.status_code == 404:
                 return None
@@ -77,7 +74,7 @@ class StorageTable:
     def commit(self, partition: str, operations: Sequence[Operation]) -> Committed:
         """Do all operations or none. Raises `RowExists`, `RowChanged`, `RowMissing`, `StorageUnavailable`."""
         check_operations(partition, operations)
-        heard = Heard()
+        heard = Heard(writing=True)
         send = partial(self._one if len(operations) == 1 else self._all, partition, operations, heard)
         try:
             etags = self._prepared(send)
@@ -87,24 +84,27 @@ class StorageTable:
         return Committed(etags, heard.time)
 
     def _one(self, partition: str, operations: Sequence[Operation], heard: Heard) -> list[str]:
-        return [self._writes.one(self._client.table_name, partition, operations[0], heard)]
+        etag = self._writes.one(self._client.table_name, partition, operations[0], heard)
+        if etag is None:
+            raise broken_off(writing=True)
+        return [etag]
 
     def _all(self, partition: str, operations: Sequence[Operation], heard: Heard) -> list[str]:
         etags = self._writes.all(self._client.table_name, partition, operations, heard)
         if etags is None:
-            raise _broken_off()
+            raise broken_off(writing=True)
         return etags
 
     def _prepared(self, write: Callable[[], Result]) -> Result:
         """Return what *write* returns; make the table and call it again where there is none."""
         try:
-            return _written(write)
+            return call(write, writing=True)
         except HttpResponseError as error:
             if code_of(error) != "TableNotFound":
                 raise
         with suppress(ResourceExistsError):
-            _written(partial(self._client.create_table, **NO_RETRIES))
-        return _written(write)
+            call(partial(self._client.create_table, **NO_RETRIES), writing=True)
+        return call(write, writing=True)
 
 
 class StorageTables:
@@ -145,19 +145,6 @@ def _credential(service: TableServiceClient) -> Credential:
     if service.credential is None:
         raise ValueError("storage needs a connection string or the app's identity")
     return service.credential
-
-
-def _written(write: Callable[[], Result]) -> Result:
-    """Return what *write* returns. Raises `StorageUnavailable`, and `HttpResponseError` for the caller to judge."""
-    try:
-        return call(write, writing=True)
-    except _UNREADABLE as error:
-        raise _broken_off() from error
-
-
-def _broken_off() -> StorageUnavailable:
-    detail = "Storage's answer is not whole. The work is tried again by itself."
-    return StorageUnavailable(detail, outcome_unknown=True)
 
 
 def _row(entity: TableEntity) -> Row:

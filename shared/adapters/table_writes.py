@@ -70,13 +70,14 @@ class TableWrites:
         policies: list[Any] = [UserAgentPolicy("mailgrant"), _Dated(), _signing(credential)]
         self._pipeline: Pipeline[HttpRequest, HttpResponse] = Pipeline(network, policies)
 
-    def one(self, table: str, partition: str, operation: Operation, heard: Heard) -> str:
-        """Do one operation, which costs less than a transaction of one; return its etag ('' for a delete)."""
+    def one(self, table: str, partition: str, operation: Operation, heard: Heard) -> str | None:
+        """Do one operation, which costs less than a transaction of one; return as `all` does."""
         method, url, headers, body = _request(f"{self._url}/{table}", partition, operation)
         answer = self._send(HttpRequest(method, url, headers={**_HEADERS, **headers}, content=body or None), heard)
         if answer.status_code not in (201, 204):
             raise HttpResponseError(response=answer)
-        return answer.headers.get("ETag", "")
+        etag = str(answer.headers.get("ETag", ""))
+        return etag if _is_answer(operation, etag) else None
 
     def all(self, table: str, partition: str, operations: Sequence[Operation], heard: Heard) -> list[str] | None:
         """
@@ -90,7 +91,8 @@ class TableWrites:
         answer = self._send(HttpRequest("POST", f"{self._url}/$batch", headers=headers, content=body), heard)
         if answer.status_code != 202:
             raise HttpResponseError(response=answer)
-        return _etags(answer.content.decode(errors="replace"), len(operations))
+        etags = _etags(answer.content.decode(errors="replace"), len(operations))
+        return etags if etags is not None and all(map(_is_answer, operations, etags)) else None
 
     def _send(self, request: HttpRequest, heard: Heard) -> HttpResponse:
         answer = self._pipeline.run(request)
@@ -138,6 +140,11 @@ def _request(table_url: str, partition: str, operation: Operation) -> tuple[str,
     if isinstance(operation, Insert):  # else its answer repeats the whole row
         return "POST", table_url, {**headers, "Prefer": "return-no-content"}, body
     return "PATCH", place, {**headers, **({"If-Match": operation.etag} if isinstance(operation, Update) else {})}, body
+
+
+def _is_answer(operation: Operation, etag: str) -> bool:
+    """Tell whether an answer can be one to *operation*: every row that is written gets an etag."""
+    return bool(etag) or isinstance(operation, Delete)
 
 
 def _etags(text: str, count: int) -> list[str] | None:

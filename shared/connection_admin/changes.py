@@ -23,6 +23,7 @@ from shared.connection_rows import (
     fence,
     find,
     leave_grant,
+    tidying,
     tombstone,
     tombstone_key,
 )
@@ -210,11 +211,10 @@ class ConnectionChanges:
     def _removed(self, found: Found, *, discard: bool) -> bool:
         connection = found.connection
         run, delivery = run_key(connection.id), delivery_key(connection.id)
-        stone = tombstone(found, discarded=discard)
         kept = self.tables.connections.get(connection.shard, keep_key(connection.id))
         operations: list[Operation] = [
             fence(connection.box, found.rows),
-            Upsert(tombstone_key(connection.id), encode(stone)),
+            Upsert(tombstone_key(connection.id), encode(tombstone(found, discarded=discard))),
             Delete(connection_key(connection.id), found.etag(connection_key(connection.id))),
             Delete(run, found.etag(run)),
             *deleted(kept, connection.id, found.storage_time),
@@ -225,7 +225,7 @@ class ConnectionChanges:
             dues.append(found.delivery.due)
         if connection.direction is Direction.OUTGOING:
             last = _woken_by(found)
-            operations.append(Upsert(last.key, last.values))
+            operations += [Upsert(one.key, one.values) for one in (last, tidying(found))]
             dues = [due for due in dues if due != last.key]
         dues.append(str(kept.values.get("due", "")) if kept else "")
         operations += [

@@ -4,11 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.audit import Audit
-from shared.codes import Code
 from shared.connection_admin.incoming import Consequences, delivery_woken, delivery_written
-from shared.connection_rows import Found, find
-from shared.connections import Delivery, Direction, Redelivery
-from shared.errors import Conflict, FieldFault, InvalidRequest, RowChanged, RowExists, RowMissing
+from shared.connection_rows import Found, find, require_delivery
+from shared.connections import Delivery, Redelivery
+from shared.errors import Conflict, FieldFault, RowChanged, RowExists, RowMissing
 from shared.identifiers import new_ulid
 from shared.ports import Delete, Tables, Wakeups
 from shared.receipts import ReceiptStatus, readable_receipt
@@ -62,7 +61,7 @@ class Redeliveries:
         _check(asked)
         while True:
             found = find(self.tables, connection_id)
-            _refuse(found)
+            require_delivery(found)
             delivery = found.delivery or Delivery(connection_id)
             wanted = _redelivery(asked, found.storage_time)
             running = delivery.redelivery
@@ -79,7 +78,7 @@ class Redeliveries:
         """Return how many mails `start` would deliver, and change nothing. Raises as `start`."""
         _check(asked)
         found = find(self.tables, connection_id)
-        _refuse(found)
+        require_delivery(found)
         wanted, first = _redelivery(asked, found.storage_time), "m|"
         seen, selected, without = 0, 0, 0
         while seen < COUNTED:
@@ -132,18 +131,6 @@ def _check(asked: Asked) -> None:
     if asked.since and asked.until and asked.since >= asked.until:
         faults.append(FieldFault("/since", "out_of_range", "since must be before until"))
     refuse_if(faults)
-
-
-def _refuse(found: Found) -> None:
-    if found.connection.direction is not Direction.INCOMING:
-        raise InvalidRequest("An outgoing connection delivers nothing.", code=Code.INVALID_REQUEST)
-    if not found.connection.enabled:
-        raise Conflict("The connection is disabled. Enable it, and all that was not delivered goes out by itself.")
-    if found.delivery is not None and found.delivery.disabled:
-        raise Conflict(
-            "The destination is disabled. PATCH the connection with its destination, or with enabled: true, and all "
-            "that was not delivered goes out by itself."
-        )
 
 
 def _same(running: Redelivery, asked: Asked) -> Redelivery:

@@ -149,7 +149,7 @@ class Handing:
             if work.attempts and receipt.status == ReceiptStatus.DELIVERED:
                 # A failure leaves the receipt retrying, so another piece of work has delivered the mail since.
                 return replace(outcome, void=True)
-            outcome = replace(outcome, mail=read_mail(self.blobs, receipt))
+            outcome = replace(outcome, mail=read_mail(self.blobs, receipt) if receipt.deliverable else None)
             if outcome.mail is None:
                 return outcome
             reason = skip_reason(connection, receipt, outcome.mail)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.codes import Code
-from shared.connections import Back, Connection, Delivery, box_range, connection_key, delivery_key
+from shared.connections import Back, Connection, Delivery, connection_key, delivery_key
 from shared.deliver.alarms import Alarms
 from shared.deliver.items import Item, read_item
 from shared.deliver.telling import Target, Telling, Told
 from shared.errors import Fault, RowChanged, RowMissing
-from shared.identifiers import box_of, is_connection_id, shard_of, split_grant_id
+from shared.identifiers import is_connection_id, shard_of, split_grant_id
 from shared.notices import IN_RECEIPTS, IN_RECORDS, SYSTEM, box_prefix, grant_prefix, soon
 from shared.ports import Delete, Operation, Row, Table, Tables, Upsert, Wakeups
 from shared.registry import PARTITION
@@ -34,21 +34,56 @@ SECOND_LOOK = timedelta(minutes=5)
 BUSY = timedelta(seconds=60)
 """Longer than one telling takes, which is 20 s at most."""
 MAX_SECONDS = 240.0
+PAGE = 1000
+"""So many rows of each place are in memory at a time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _Found:
     """
-    What stood there: notices oldest first, and for those of a connection its configuration and delivery.
+    What stood there: for notices of a connection its configuration and delivery, and in *places* where to read on.
 
-    *waits* says when something is to be done beside what items wait for.
+    *any* tells whether there was a notice, *waits* says when something is to be done, *there* who answers.
     """
 
-    items: list[Item]
-    connection: Connection | None
-    delivery: Delivery | None
+    places: list["_Place"]
     now: Callable[[], datetime]
+    connection: Connection | None = None
+    delivery: Delivery | None = None
+    any: bool = False
     waits: list[datetime] = field(default_factory=list)
+    there: dict[Target, bool] = field(default_factory=lambda: dict.fromkeys(Target, True))
+
+
+@dataclass
+class _Place:
+    """Where notices stand whose keys begin with *prefix*, which ends in a bar; what is read begins with *first*."""
+
+    table: Table
+    partition: str
+    first: str
+    prefix: str
+    more: bool = True
+    rows: list[Row] = field(default_factory=list)
+
+    def read(self) -> datetime:
+        """Read the next rows; return storage's time."""
+        read = self.table.read(self.partition, self.first, f"{self.prefix[:-1]}~", PAGE)
+        self.rows, self.more = read.rows, len(read.rows) == PAGE
+        if self.more:  # what else is read lies before the notices, and is read once
+            self.first = max(f"{self.rows[-1].key}-", self.prefix)
+        return read.storage_time
+
+    def turn(self) -> None:
+        """Read the next rows, if there may be any."""
+        self.rows = []
+        if self.more:
+            self.read()
+
+    def items(self) -> list[Item]:
+        """Return the notices of the rows that were read last."""
+        mine = [row for row in self.rows if row.key.startswith(self.prefix)]
+        return [item for row in mine if (item := read_item(self.table, self.partition, row))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,55 +116,71 @@ class Notices:
         """
         Hand over what is due for the owner that *wakeup* names: a connection, a grant, a credential or the system.
 
+        A page of each place at a time, oldest first; what a run has no time for is left to one a little later.
         Raises only `StorageError`: the host repeats, and the due row fires by itself.
         """
         found = self._find(wakeup.id)
         ends = self.monotonic() + MAX_SECONDS
         alarms = Alarms(self.tables.receipts, wakeup.id)
         bounded = is_connection_id(wakeup.id) and bool(self.telling.alerts.url)
+        while True:
+            items = sorted(
+                [item for place in found.places for item in place.items()], key=lambda item: (item.pending.at, item.key)
+            )
+            self._hand_over(found, items, alarms if bounded else None, ends)
+            if not any(place.more for place in found.places):
+                break
+            if self.monotonic() >= ends:
+                found.waits.append(found.now() + self.back.after(1))
+                break
+            for place in found.places:
+                place.turn()
         if bounded:
-            found.items.extend([*alarms.bound(found.items, found.now())])
-        for target in Target:
-            there = True
-            for item in found.items:
-                there = self._one(found, item, target, going=there and self.monotonic() < ends) and there
-        if bounded:
-            alarms.told(found.now())
             found.waits.extend(alarms.due())
-        for item in found.items:
-            self._remove_if_done(found, item)
         self._schedule(wakeup, found)
 
-    def _find(self, owner: str) -> _Found:
-        started, times = self.monotonic(), []
-        records: dict[str, Row] = {}
-        items: list[Item] = []
-        for table, partition, (first, last), prefix in self._places(owner):
-            read = table.read(partition, first, last)
-            times.append(read.storage_time)
-            records |= {row.key: row for row in read.rows}
-            mine = [row for row in read.rows if row.key.startswith(prefix)]
-            items += [item for row in mine if (item := read_item(table, partition, row))]
-        config = records.get(connection_key(owner)) if is_connection_id(owner) else None
-        delivery = records.get(delivery_key(owner)) if is_connection_id(owner) else None
-        return _Found(
-            sorted(items, key=lambda item: (item.pending.at, item.key)),
-            decode(Connection, config.values) if config else None,
-            decode(Delivery, delivery.values) if delivery else None,
-            lambda: times[0] + timedelta(seconds=self.monotonic() - started),
-        )
+    def _hand_over(self, found: _Found, items: list[Item], alarms: Alarms | None, ends: float) -> None:
+        """Tell everyone of *items* whom they are due for, and remove those of which everyone knows."""
+        if alarms:
+            items.extend([*alarms.bound(items, found.now())])
+        for target in Target:
+            for item in items:
+                going = found.there[target] and self.monotonic() < ends
+                found.there[target] &= self._one(found, item, target, going=going)
+        if alarms:
+            alarms.told(found.now())
+        for item in items:
+            self._remove_if_done(found, item)
+        found.any |= bool(items)
+        found.waits.extend(item.waits for item in items if item.waits is not None)
 
-    def _places(self, owner: str) -> Iterator[tuple[Table, str, tuple[str, str], str]]:
-        """Yield table, partition, range and prefix of each place where notices of *owner* stand."""
+    def _find(self, owner: str) -> _Found:
+        """Return where the notices of *owner* stand, the first of them read, and what they tell of."""
+        started, places = self.monotonic(), [*self._places(owner)]
+        times = [place.read() for place in places]
+        found = _Found(places, lambda: times[0] + timedelta(seconds=self.monotonic() - started))
         if is_connection_id(owner):
-            yield self.tables.connections, shard_of(owner), box_range(box_of(owner)), box_prefix(owner)
-            yield self.tables.receipts, owner, _whole(IN_RECEIPTS), IN_RECEIPTS
-            yield self.tables.outbox, owner, _whole(IN_RECEIPTS), IN_RECEIPTS
+            records = {row.key: row for row in places[0].rows}
+            config, delivery = (
+                records.get(key) or (self.tables.connections.get(shard_of(owner), key) if places[0].more else None)
+                for key in (connection_key(owner), delivery_key(owner))
+            )
+            found.connection = decode(Connection, config.values) if config else None
+            found.delivery = decode(Delivery, delivery.values) if delivery else None
+        return found
+
+    def _places(self, owner: str) -> Iterator[_Place]:
+        """Yield each place where notices of *owner* stand; a connection's configuration and delivery lie before."""
+        if is_connection_id(owner):
+            first = connection_key(owner).removesuffix(owner)
+            yield _Place(self.tables.connections, shard_of(owner), first, box_prefix(owner))
+            yield _Place(self.tables.receipts, owner, IN_RECEIPTS, IN_RECEIPTS)
+            yield _Place(self.tables.outbox, owner, IN_RECEIPTS, IN_RECEIPTS)
         elif parts := split_grant_id(owner):
-            yield self.tables.grants, parts[0], _whole(grant_prefix(owner)), grant_prefix(owner)
+            yield _Place(self.tables.grants, parts[0], grant_prefix(owner), grant_prefix(owner))
         else:
             prefix = f"{IN_RECORDS}{owner}|"
-            yield self.tables.credentials, SYSTEM if owner == SYSTEM else PARTITION, _whole(prefix), prefix
+            yield _Place(self.tables.credentials, SYSTEM if owner == SYSTEM else PARTITION, prefix, prefix)
 
     def _one(self, found: _Found, item: Item, target: Target, *, going: bool) -> bool:
         """Tell *target* of one notice if that is due; return whether to go on with others for it."""
@@ -202,9 +253,8 @@ class Notices:
         """
         connection = is_connection_id(wakeup.id)
         shard = shard_of(wakeup.id) if connection else shard_for(wakeup.id)
-        waits = [*found.waits, *(item.waits for item in found.items if item.waits is not None)]
-        due = DueRow(min(waits), NOTICE, wakeup.id) if waits else None
-        if due is None and wakeup.due and not connection and (found.items or not wakeup.seq):
+        due = DueRow(min(found.waits), NOTICE, wakeup.id) if found.waits else None
+        if due is None and wakeup.due and not connection and (found.any or not wakeup.seq):
             due = DueRow(found.now() + SECOND_LOOK, NOTICE, wakeup.id, seq=1)
         operations: list[Operation] = [Upsert(due.key, due.values)] if due else []
         if wakeup.due and (due is None or due.key != wakeup.due):

@@ -91,6 +91,8 @@ class Recorder:
 
     def _operations(self, job: DeliveryJob, outcome: Outcome) -> list[Operation]:
         receipt, work, now = outcome.receipt, outcome.work, job.now()
+        if outcome.fault is not None and receipt is not None and receipt.status is ReceiptStatus.EXPIRED:
+            return [Delete(work.key, work.etag)]  # erased meanwhile: what was asked for since ends too
         if outcome.fault is not None and outcome.ended and receipt is not None:
             failed = _tried(receipt, outcome, outcome.fault, ReceiptStatus.FAILED, now)
             told = _given_up(job.connection.id, failed, now)

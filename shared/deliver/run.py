@@ -25,6 +25,7 @@ from shared.events import EventMaker
 from shared.identifiers import box_of, is_connection_id, shard_of
 from shared.ports import BlobStore, Clock, Delete, Operation, Tables, Wakeups, Webhooks
 from shared.receipts import DELIVER, Work, work_range, works_of
+from shared.rows import LOOK_AGAIN
 from shared.schedule import DELIVER as DELIVER_KIND
 from shared.schedule import QUEUES, Wakeup
 from shared.signing import Sign
@@ -203,9 +204,10 @@ class Deliver:
             return None
         if more:
             return job.now()
-        left = works_of(self._receipts.read(job.connection.id, *work_range(DELIVER, None), STRANGE).rows)
+        rows = self._receipts.read(job.connection.id, *work_range(DELIVER, None), STRANGE).rows
+        left = works_of(rows)
         if not left:
-            return None
+            return job.now() + LOOK_AGAIN if rows else None
         if job.delivery.paused:
             return job.probe_at(self._back)
         return max(left[0].at, job.now())

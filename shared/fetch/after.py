@@ -31,6 +31,7 @@ from shared.receipts import (
     work_range,
     works_of,
 )
+from shared.rows import LOOK_AGAIN
 from shared.times import to_text
 
 log = logging.getLogger("mailgrant.fetch")
@@ -74,6 +75,7 @@ class AfterFetch:
             due: list[tuple[Work, Receipt]] = []
             rows = self._receipts.read(job.connection.id, *work_range(kind, None), MOST_WORK).rows
             standing = works_of(rows)
+            strange = len(standing) < len(rows)
             if len(rows) == MOST_WORK and standing:  # the first of the rest is due no sooner than the last of these
                 job.wait_for(max(standing[-1].at, job.now()))
             for work in standing:
@@ -85,6 +87,10 @@ class AfterFetch:
                     self._commit(job, [[Delete(work.key)]])
                 elif (receipt := readable_receipt(row)) is not None:
                     due.append((work, receipt))
+                else:
+                    strange = True
+            if strange:
+                job.wait_for(job.now() + LOOK_AGAIN)
             if kind == AFTER:
                 self._apply(job, mailbox, self._not_yet_there(job, mailbox, due))
             else:

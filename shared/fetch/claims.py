@@ -19,6 +19,7 @@ from shared.fetch.job import (
 from shared.fetch.positions import is_position
 from shared.identifiers import shard_of
 from shared.ports import ANY, Delete, Operation, Table, Upsert
+from shared.rows import readable
 from shared.schedule import FETCH, DueRow, Wakeup
 from shared.times import from_text
 from shared.turns import Released, Turn, Turns, View
@@ -39,13 +40,19 @@ class FetchClaims:
         if not wakeup.due or (run is not None and run.due == wakeup.due) or view.is_strange(wakeup.id):
             return
         shard = shard_of(wakeup.id)
+        fired = self._table.get(shard, wakeup.due)
+        if fired is None:
+            return
+        # Whoever wrote that row anew since *view* was read wrote its record with it; whoever will changes its etag.
+        record = self._table.get(shard, run_key(wakeup.id))
+        now = readable(Run, record.key, record.values) if record else None
+        if record is not None and (now is None or now.due == wakeup.due):
+            return
         # The tick moves a due row before it wakes anyone, so the record may name a row that now has another key.
-        if run is not None and run.due and self._table.get(shard, run.due) is None:
+        if now is not None and now.due and self._table.get(shard, now.due) is None:
             return
-        try:
-            self._table.commit(shard, [Delete(wakeup.due, ANY)])
-        except RowMissing:
-            return
+        with suppress(RowMissing, RowChanged):
+            self._table.commit(shard, [Delete(wakeup.due, fired.etag)])
 
     def follow(self, view: View, wakeup: Wakeup) -> None:
         """

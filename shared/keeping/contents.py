@@ -188,9 +188,20 @@ class Contents:
                 continue
             found = self._receipt(work.hash)
             if found is None:
+                self._emptied_of(work.hash)
                 self._commit([[Delete(row.key, ANY)]])
             elif not self._waits(found[0]) or work.at <= self.round.now:
                 self._expired([found], [row.key, *undelivered])
+
+    def _emptied_of(self, message_hash: str) -> None:
+        """Remove the content that a receipt names which cannot be read."""
+        connection = self.round.connection
+        row = self.round.tables.receipts.get(connection.id, receipt_key(message_hash))
+        folder = str(row.values.get("blob", "")).rpartition("/")[0] if row else ""
+        if not folder.startswith(f"{connection.grant_id}/{connection.id}/") or not folder.endswith(f"/{message_hash}"):
+            return
+        for path in self.round.blobs.received.names(f"{folder}/"):
+            self.round.blobs.received.delete(path)
 
     def _held(self) -> list[tuple[Work, Row]]:
         rows = self.round.tables.receipts.read(self.round.connection.id, *work_range(HELD, None)).rows

@@ -12,15 +12,16 @@ from shared.identifiers import shard_of
 from shared.keep_rows import CLAIM, LONGEST_WORK, Keeping, Stage
 from shared.leftovers import settle
 from shared.outbox.rows import ENTRY_FIRST, WORK_FIRST, WORK_LAST
-from shared.outbox.work import OPEN, Status
+from shared.outbox.work import OPEN, Status, Work
 from shared.ports import ANY, BlobStore, Delete, Operation, Row, Table, Tables, Update
 from shared.receipts import ReceiptStatus, bare, readable_receipt
-from shared.rows import decode, encode
+from shared.rows import UnreadableRow, decode, encode
 from shared.times import from_text
 
 TOMBSTONE = timedelta(days=30)
 BUSY = timedelta(seconds=30)
-LONGEST_ENDING = timedelta(days=1)
+STRANGE_WORK = timedelta(days=1)
+"""How long progress that nobody can read keeps the mail of a deleted connection: a newer version may end it yet."""
 PAGE = 100
 _ENTRY = {"subject": "", "to": "[]", "cc": "[]", "bcc": "[]", "metadata": "{}", "payload": "", "bounces": "[]"}
 _FIRST, _LAST = "-", "~"
@@ -71,10 +72,10 @@ class Deleted:
 
     def _quiet(self, stone: Tombstone) -> bool:
         """Tell whether nobody who began before the deletion can still write for the connection, and all is ended."""
-        gone = self.now - from_text(stone.deleted_at)
-        if gone < LONGEST_ENDING and self.tables.outbox.read(stone.connection_id, WORK_FIRST, WORK_LAST, 1).rows:
-            return False  # the sender gives each open mail its end, unless it cannot read it
-        return gone >= LONGEST_WORK
+        rows = self.tables.outbox.read(stone.connection_id, WORK_FIRST, WORK_LAST, PAGE).rows
+        if any(_is_work(row) for row in rows):
+            return False  # the sender gives each open mail its end
+        return from_text(stone.deleted_at) + (STRANGE_WORK if rows else LONGEST_WORK) <= self.now
 
     def _purged(self, record: Keeping, stone: Tombstone) -> tuple[Keeping, bool]:
         """
@@ -106,6 +107,14 @@ class Deleted:
     def _stone(self, connection_id: str) -> Tombstone | None:
         row = self.tables.connections.get(shard_of(connection_id), tombstone_key(connection_id))
         return decode(Tombstone, row.values) if row else None
+
+
+def _is_work(row: Row) -> bool:
+    try:
+        decode(Work, row.values)
+    except UnreadableRow:
+        return False
+    return True
 
 
 def _receipt(row: Row) -> Sequence[Operation]:

@@ -17,13 +17,13 @@ from shared.keep_rows import (
     Held,
     Keeping,
     Stage,
+    begin_system,
     claim,
     end,
     keep_key,
     remove,
     save,
     shard_of_kept,
-    started,
 )
 from shared.keeping.contents import Contents
 from shared.keeping.deleted import Deleted
@@ -39,7 +39,6 @@ from shared.waking import wake
 log = logging.getLogger("mailgrant.keeping")
 
 RUN_SECONDS = 60.0
-TICKETS_FROM = timedelta(days=60)
 AGAIN = timedelta(hours=1)
 
 
@@ -129,6 +128,4 @@ class Keep:
         """See that what belongs to no connection is kept too; whoever comes first makes its record."""
         shard = shard_of_kept(SYSTEM)
         if self.tables.connections.get(shard, keep_key(SYSTEM)) is None:
-            with suppress(RowExists):
-                rows = started(SYSTEM, held.now + EVERY, held.now - TICKETS_FROM)
-                self.tables.connections.commit(shard, rows)
+            begin_system(self.tables.connections, held.now)

@@ -23,10 +23,11 @@ from shared.errors import (
 from shared.outbox.rows import ACTIVE_LAST, WORK_FIRST, tracked
 from shared.outbox.work import OPEN, Phase, Status
 from shared.ports import GraphMailbox, Row
+from shared.rows import LOOK_AGAIN
 from shared.send.claim import Result
 from shared.send.late import Patience
 from shared.send.pace import LaterError, Pace
-from shared.send.scheduled import STRANGE_AGAIN, bring_forward
+from shared.send.scheduled import bring_forward
 from shared.send.sender import MAILBOX_WIDE, Pause, Sender
 from shared.send.storing import Held, RaceLost, Writer
 from shared.times import from_text, to_text
@@ -119,7 +120,7 @@ class Batch:
             rows = self.writer.table.read(self.writer.partition, first, ACTIVE_LAST, PAGE).rows
             known = [held for row in rows if (held := _readable(row)) is not None]
             if len(known) < len(rows):
-                self._due(self.now() + STRANGE_AGAIN)
+                self._due(self.now() + LOOK_AGAIN)
             yield known, len(rows) == PAGE
             if len(rows) < PAGE:
                 return
@@ -256,7 +257,7 @@ def wait_of(fault: Fault, failures: int) -> timedelta:
 
 
 def _tells_of_later(page: list[Held]) -> bool:
-    """Tell whether something waits from its acceptance on, so that what comes later in the outbox has waited for less."""
+    """Tell whether something waits from its acceptance on, so that what comes later has waited for less."""
     return any(held.work.status in OPEN and not held.work.not_before for held in page)
 
 

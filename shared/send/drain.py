@@ -14,20 +14,20 @@ from shared.outbox.work import Periods, Work
 from shared.ports import BlobStore, GraphMailbox, GraphSending, GraphSent, Table, Wakeups
 from shared.record_notices import sent_by_others
 from shared.run_log import RunLine, note
-from shared.schedule import FETCH, NOTICE, QUEUES, SEND, Wakeup
+from shared.schedule import FETCH, NOTICE, QUEUES, Wakeup
 from shared.send.batch import Batch, wait_of
 from shared.send.care import Care, usable
-from shared.send.claim import Claim, ConnectionGone, Result, claim, drop_due, extend, fire_after_lease, release
+from shared.send.claim import Claim, ConnectionGone, Result, claim, extend, release
 from shared.send.drafting import Drafting
+from shared.send.gone import Gone
 from shared.send.guard import Guard
 from shared.send.late import Patience
-from shared.send.leftovers import end_leftovers
 from shared.send.pace import Pace
 from shared.send.sender import Sender
 from shared.send.storing import Writer
 from shared.status_notices import StatusTelling, telling_of
 from shared.times import from_text
-from shared.turns import TurnLost, Turns, View
+from shared.turns import TurnLost, Turns
 from shared.waking import wake
 
 log = logging.getLogger("mailgrant.send")
@@ -77,7 +77,8 @@ class Drain:
         try:
             claimed = claim(self.turns, wakeup)
         except ConnectionGone as gone:
-            self._gone(wakeup, gone.view)
+            parts = (self.turns, self.outbox, self.wakeups, self.sent, self.tokens.graph_mailbox)
+            Gone(*parts).end(wakeup, gone.view)
             return
         if claimed is None:
             return
@@ -85,14 +86,6 @@ class Drain:
             _Run(self, claimed).run()
         except TurnLost:
             log.warning("send.turn_lost connection_id=%s", wakeup.id)
-
-    def _gone(self, wakeup: Wakeup, view: View) -> None:
-        """End what a deleted connection has left, unless a drain that began before is still at it."""
-        if view.box.free_for(SEND, view.storage_time):
-            end_leftovers(Writer(self.outbox, wakeup.id, follow=False), view.storage_time)
-            drop_due(self.turns, wakeup)
-        else:
-            fire_after_lease(self.turns, view, wakeup)
 
     def _is_empty(self, connection_id: str) -> bool:
         return not self.outbox.read(connection_id, WORK_FIRST, WORK_LAST, 1).rows

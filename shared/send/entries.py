@@ -1,6 +1,7 @@
 """The outbox as callers and administrators see it: one entry, a page of them, and cancelling one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -25,8 +26,8 @@ from shared.outbox.rows import (
 )
 from shared.outbox.work import OPEN, Status, Work
 from shared.ports import Clock, Row, Table
-from shared.rows import decode
-from shared.send.storing import Held, RaceLost, Writer, read_entry
+from shared.rows import UnreadableRow, readable
+from shared.send.storing import RaceLost, Writer, read_entry
 from shared.status_notices import Tellings
 
 _TRIES = 4
@@ -133,17 +134,12 @@ class Entries:
         chooses = wanted.status is not None or wanted.searches
         many = _SCANNED if chooses else wanted.limit + 1
         rows = self.table.read(connection_id, first, last, many).rows
-        chosen: list[Row] = []
-        for row in rows:
-            fits = wanted.status is None or row.values.get("status") == wanted.status.value
-            if fits and (not wanted.searches or wanted.names(decode(Entry, row.values))):
-                chosen.append(row)
-            if len(chosen) > wanted.limit:
-                break
-        page = self._live(connection_id, [decode(Entry, row.values) for row in chosen[: wanted.limit]])
+        fitting = [row for row in rows if wanted.status is None or row.values.get("status") == wanted.status.value]
+        chosen = list(islice(filter(wanted.names, _entries(fitting)), wanted.limit + 1))
+        page = self._live(connection_id, chosen[: wanted.limit])
         if len(chosen) > wanted.limit:
             return Page(page, _cursor(page[-1]))
-        return Page(page, rows[-1].key[2:] if chooses and len(rows) == many else None)
+        return Page(page, rows[-1].key.removeprefix(ENTRY_FIRST) if len(rows) == many else None)
 
     def _viewed(self, connection_id: str, wanted: Wanted) -> Page:
         prefix = f"v|{wanted.status}|"
@@ -151,19 +147,20 @@ class Entries:
         rows = self.table.read(connection_id, first, last, wanted.limit + 1).rows
         keys = [row.key.removeprefix(prefix) for row in rows[: wanted.limit]]
         found = [self.table.get(connection_id, f"{ENTRY_FIRST}{key}") for key in keys]
-        entries = [decode(Entry, row.values) for row in found if row is not None]
+        entries = list(_entries(row for row in found if row is not None))
         return Page(entries, keys[-1] if len(rows) > wanted.limit else None)
 
     def _open(self, connection_id: str, wanted: Wanted, rows: list[Row]) -> Iterator[Entry]:
         """Yield entries by their progress *rows*, which hold the truth and are few."""
         first, last = _bounds(ENTRY_FIRST, ENTRY_LAST, wanted)
         for row in reversed(rows):
-            work = decode(Work, row.values)
-            if work.status != wanted.status or not first <= entry_key(work.id) < last:
+            work = readable(Work, row.key, row.values)
+            if work is None or work.status != wanted.status or not first <= entry_key(work.id) < last:
                 continue
             entry = self.table.get(connection_id, entry_key(work.id))
-            if entry is not None and wanted.names(found := decode(Entry, entry.values)):
-                yield with_progress(found, work)
+            for found in _entries([entry] if entry is not None else []):
+                if wanted.names(found):
+                    yield with_progress(found, work)
 
     def _crowded(self, connection_id: str, wanted: Wanted) -> Page:
         """Return a page of open entries where they are many, by as many of the newest entries as one read holds."""
@@ -172,8 +169,8 @@ class Entries:
         waiting = [row for row in rows if row.values.get("status") in OPEN]
         found: list[Entry] = []
         for at in range(0, len(waiting), _AT_ONCE):
-            entries = [decode(Entry, row.values) for row in waiting[at : at + _AT_ONCE]]
-            live = self._live(connection_id, [entry for entry in entries if wanted.names(entry)])
+            entries = list(filter(wanted.names, _entries(waiting[at : at + _AT_ONCE])))
+            live = self._live(connection_id, entries)
             found += [entry for entry in live if entry.status == wanted.status]
             if len(found) > wanted.limit:
                 return Page(found[: wanted.limit], _cursor(found[wanted.limit - 1]))
@@ -188,15 +185,26 @@ class Entries:
         apart = [later_key(entry.id) for entry in entries if entry.status in OPEN and entry.not_before]
         if apart:
             rows += self.table.read(connection_id, min(apart), f"{max(apart)}-").rows
-        works = {held.work.id: held.work for held in map(Held.of, rows)}
+        works = {work.id: work for row in rows if (work := readable(Work, row.key, row.values)) is not None}
         return [
             with_progress(entry, works[entry.id])
             if entry.id in works
-            else (read_entry(self.table, entry.id) or entry)
+            else self._read(entry)
             if entry.status in OPEN
             else entry
             for entry in entries
         ]
+
+    def _read(self, entry: Entry) -> Entry:
+        """Return *entry* as it stands now, or as it is where its progress cannot be read."""
+        with suppress(UnreadableRow):
+            return read_entry(self.table, entry.id) or entry
+        return entry
+
+
+def _entries(rows: Iterable[Row]) -> Iterator[Entry]:
+    """Yield the entries of *rows*; a row that holds none is passed by."""
+    return (entry for row in rows if (entry := readable(Entry, row.key, row.values)) is not None)
 
 
 def _bounds(first: str, last: str, wanted: Wanted) -> tuple[str, str]:

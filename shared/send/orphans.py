@@ -10,6 +10,7 @@ from shared.identifiers import box_of, split_entry_id
 from shared.outbox.rows import Entry
 from shared.outbox.work import Status
 from shared.ports import GraphMailbox, GraphSent, Marked, Table
+from shared.rows import UnreadableRow
 from shared.send.guard import Guard
 from shared.send.storing import read_entry
 from shared.times import to_text
@@ -41,12 +42,19 @@ class Orphans:
         try:
             for draft in self.guard.call(lambda: self.graph.old_drafts(self.mailbox, before)):
                 parts = split_entry_id(draft.marker)
-                entry = read_entry(self.outbox, draft.marker) if parts and box_of(parts[0]) == box else None
+                entry = self._entry(draft.marker) if parts and box_of(parts[0]) == box else None
                 if entry is not None and is_orphan(draft, entry):
                     self._remove(draft)
         except Fault as fault:
             log.info("send.not_tidied code=%s", fault.code.value)
             self.failed(fault)
+
+    def _entry(self, entry_id: str) -> Entry | None:
+        try:
+            return read_entry(self.outbox, entry_id)
+        except UnreadableRow as error:
+            log.warning("rows.unreadable entry_id=%s reason=%s", entry_id, error)
+            return None
 
     def _remove(self, draft: Marked) -> None:
         """Remove a draft that is still one: a person may have sent it this moment."""

@@ -2,21 +2,19 @@
 
 import logging
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shared.errors import RowExists, RowMissing
 from shared.outbox.rows import TIMED_FIRST, TIMED_LAST, later_key, timed_key, work_key
 from shared.outbox.work import Work
 from shared.ports import ANY, Delete, Insert, Operation, Row
-from shared.rows import decode
+from shared.rows import LOOK_AGAIN, decode
 from shared.send.storing import TRANSACTION, Writer
 from shared.times import from_key
 
 log = logging.getLogger("mailgrant.send")
 
 AT_ONCE = TRANSACTION // 3
-STRANGE_AGAIN = timedelta(hours=1)
-"""When a row that cannot be read is looked at again: a person or a newer version may have seen to it."""
 
 
 def bring_forward(writer: Writer, now: datetime) -> datetime | None:
@@ -30,7 +28,7 @@ def bring_forward(writer: Writer, now: datetime) -> datetime | None:
     while True:
         rows = writer.table.read(writer.partition, first, TIMED_LAST, AT_ONCE).rows
         known = [row for row in rows if _is_known(row)]
-        again = again or (now + STRANGE_AGAIN if len(known) < len(rows) else None)
+        again = again or (now + LOOK_AGAIN if len(known) < len(rows) else None)
         due = [row for row in known if _time(row) <= now]
         if due:
             _move(writer, due)
@@ -67,7 +65,7 @@ def _is_known(row: Row) -> bool:
         _time(row)
         decode(Work, row.values)
     except (ValueError, IndexError, OverflowError):
-        log.warning("rows.unreadable key=%s reason=no Work", row.key)
+        log.warning("rows.unreadable key=%s reason=%s", row.key, "no Work")
         return False
     return True
 

@@ -78,7 +78,7 @@ def test_parts_that_are_not_all_there_wait(form: Form, path: str) -> None:
 def test_a_link_puts_a_file_straight_into_storage(storage_settings: Settings, path: str) -> None:
     """One PUT by someone who knows nothing but the link."""
     form = stored(storage_settings)
-    answer = httpx.put(form.links.link(path, 60), content=b"12345", headers=PUT, trust_env=False)
+    answer = httpx.put(form.links.link(path, 60), content=b"12345", headers=PUT, trust_env=False, timeout=30)
 
     assert 201 == answer.status_code, answer.text
     assert (5, b"12345") == (form.links.complete(path, 5), form.blobs.get(path))
@@ -87,12 +87,12 @@ def test_a_link_puts_a_file_straight_into_storage(storage_settings: Settings, pa
 def test_a_link_reads_and_lists_nothing_and_names_one_blob(storage_settings: Settings, path: str) -> None:
     """Its holder can do no more than what it was made for."""
     link = stored(storage_settings).links.link(path, 60)
-    httpx.put(link, content=b"12345", headers=PUT, trust_env=False)
+    httpx.put(link, content=b"12345", headers=PUT, trust_env=False, timeout=30)
 
     refused = [
-        httpx.get(link, trust_env=False),
-        httpx.delete(link, trust_env=False),
-        httpx.put(link.replace(path, f"{path}x"), content=b"1", headers=PUT, trust_env=False),
+        httpx.get(link, trust_env=False, timeout=30),
+        httpx.delete(link, trust_env=False, timeout=30),
+        httpx.put(link.replace(path, f"{path}x"), content=b"1", headers=PUT, trust_env=False, timeout=30),
     ]
     assert [403, 403, 403] == [answer.status_code for answer in refused]
 
@@ -102,5 +102,5 @@ def test_a_link_ends(storage_settings: Settings, path: str) -> None:
     service = blob_service(StorageAccount.of(storage_settings, None))
     yesterday = StorageUploadLinks(service, lambda: now_utc() - timedelta(days=1))
 
-    answer = httpx.put(yesterday.link(path, 3600), content=b"1", headers=PUT, trust_env=False)
+    answer = httpx.put(yesterday.link(path, 3600), content=b"1", headers=PUT, trust_env=False, timeout=30)
     assert 403 == answer.status_code

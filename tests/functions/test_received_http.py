@@ -304,7 +304,7 @@ def test_queue_messages_wake_the_use_case(blueprint: Callable[[Any], func.Bluepr
     app = func.FunctionApp()
     app.register_functions(blueprint(woken))
     (function,) = app.get_functions()
-    wakeup = Wakeup(kind, "conn_x", 3, "due|x")
+    wakeup = Wakeup(kind, "conn_x", 3, f"due|20260301T000000000Z|{kind}|conn_x")
     run = function.get_user_function()
     run(func.QueueMessage(body=json.dumps(wakeup.to_body()).encode()))
     assert [wakeup] == woken.wakeups

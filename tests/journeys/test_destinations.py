@@ -27,7 +27,7 @@ def test_a_destination_that_was_gone_gets_all_of_its_mail(story: Story, consente
         return [mail["status"] for mail in admin.get(f"connections/{key}/received")["data"]]
 
     wait_until("the destination is disabled", lambda: shown()["destination"]["status"] == "disabled")
-    assert ("stopped", ["stored"] * 3) == (shown()["status"], statuses())
+    wait_until("its mail is kept", lambda: (shown()["status"], statuses()) == ("stopped", ["stored"] * 3))
     receiver.troubles.pop(path)
 
     admin.patch(f"connections/{key}", {"enabled": True})
@@ -45,7 +45,8 @@ def test_a_destination_that_was_gone_gets_all_of_its_mail(story: Story, consente
     wait_until("it has ended", lambda: shown()["redelivery"]["finished_at"])
     assert [1] * 3 == [len(receiver.bodies[identifier]) for identifier in ids]
     assert (started["id"], 3) == (shown()["redelivery"]["id"], shown()["redelivery"]["selected"])
-    attempts = admin.get(f"received/{ids[0]}/attempts")["data"]
+    path = f"received/{ids[0]}/attempts"
+    attempts = wait_until("its attempts are told", lambda: len(told := admin.get(path)["data"]) > 3 and told)
     assert [("deliver", 204), ("deliver", 204), ("deliver", 410), ("fetch", None)] == [
         (attempt["kind"], attempt["status"]) for attempt in attempts
     ]

@@ -70,10 +70,13 @@ def test_a_partial_grant_names_what_is_missing_until_it_comes(story: Story, orga
 def test_rights_that_spread_slowly_are_awaited(story: Story, organisation: Organisation, hidden: bool) -> None:
     """Whether roles are absent at first or the whole app is: the grant propagates, and becomes active by itself."""
     _mode(story, "propagation_hides_principal", hidden or None)
-    _mode(story, f"propagation_seconds:{organisation.tenant}", 1.5)
+    slowly = f"propagation_seconds:{organisation.tenant}"
+    _mode(story, slowly, 600)
     story.accept(organisation)
 
     early = story.await_status(organisation, "propagating")
+    _mode(story, slowly, 0)
+    story.stack.control.consent(organisation.tenant, organisation.client_id)
     late = story.await_status(organisation, "active")
 
     assert (False, None) == (early["usable"], early["fault"])
@@ -172,6 +175,8 @@ def test_a_broken_secret_stops_every_call_and_its_rotation_resumes_all(story: St
     """An expired secret makes connections wait without a call to Graph; the new secret moves what waited at once."""
     control, admin = story.stack.control, story.stack.admin
     incoming = story.connect_incoming(consented, "box")
+    # A run that is under way has its token, and would take what comes.
+    wait_until("its first run is over", lambda: admin.get(f"connections/{incoming['id']}")["last_run_at"])
     _, token = story.connect_outgoing(consented, "ann", send_rate=0)
     app = next(a for a in control.registrations() if a["client_id"] == consented.client_id)
     for secret_id in app["secrets"]:

@@ -178,7 +178,7 @@ def post(receiver: Receiver, identifier: str) -> httpx.Response:
         "webhook-timestamp": str(int(moment.timestamp())),
         "webhook-signature": signature,
     }
-    return httpx.post(receiver.url("box"), content=body, headers=headers, trust_env=False)
+    return httpx.post(receiver.url("box"), content=body, headers=headers, trust_env=False, timeout=30)
 
 
 @pytest.mark.enable_socket

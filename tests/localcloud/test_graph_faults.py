@@ -49,14 +49,14 @@ def test_effect_that_comes_later() -> None:
     """A fault can answer at once and act after a while."""
     scene = GraphScene()
     message = drafted(scene)
-    scene.fault("messages.send", kind="status", status=504, when="later", after_seconds=0.02)
+    scene.fault("messages.send", kind="status", status=504, when="later", after_seconds=0.5)
 
     async def work() -> tuple[int, list[str], list[str]]:
         async with scene.client() as client:
             headers = {"Authorization": f"Bearer {scene.token}"}
             answer = await client.post(f"{ANN}/messages/{message}/send", headers=headers)
             before = scene.inbox("bob@contoso.example")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.7)
             return answer.status_code, before, scene.inbox("bob@contoso.example")
 
     assert (504, [], ["Report"]) == scene.run(work())

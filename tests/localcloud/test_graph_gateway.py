@@ -33,7 +33,9 @@ def client(cloud: LocalCloud) -> Iterator[httpx.Client]:
     environment = cloud.environment()
     trust = ssl.create_default_context(cafile=environment["SSL_CERT_FILE"])
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(proxy=environment["HTTPS_PROXY"], verify=trust, trust_env=False, headers=headers) as opened:
+    with httpx.Client(
+        proxy=environment["HTTPS_PROXY"], verify=trust, trust_env=False, headers=headers, timeout=30
+    ) as opened:
         yield opened
     cloud.world.faults.clear()
 

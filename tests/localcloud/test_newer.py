@@ -42,7 +42,7 @@ def test_records_of_a_newer_version_are_read() -> None:
 
 def test_messages_of_a_newer_version_are_read() -> None:
     """The field is there, and is left alone."""
-    wakeup = Wakeup(FETCH, "conn", 3, "due")
+    wakeup = Wakeup(FETCH, "conn", 3, "due|20260302T093000000Z|fetch|conn")
 
     assert newer.PROPERTY in wakeup.to_body()
     assert wakeup == Wakeup.from_body(wakeup.to_body())

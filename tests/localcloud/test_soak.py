@@ -208,6 +208,8 @@ PAST = {"PartitionKey": "0", "RowKey": "due|20260101T000000001Z|fetch|conn_1"}
     [
         ([BOX], []),
         ([{**BOX, "holder": "someone"}], ["turn held"]),
+        ([{**BOX, "holder": "someone", "lease_until": "2999-01-01T00:00:00.000Z"}], ["turn held"]),
+        ([{**BOX, "holder": "dead", "lease_until": "2026-01-01T00:00:00.000Z"}], []),
         ([{**RUN, "claim": "someone"}, PAST], ["run claimed", "fetch due row overdue"]),
         ([RUN], ["run without a due row"]),
     ],
@@ -215,7 +217,7 @@ PAST = {"PartitionKey": "0", "RowKey": "due|20260101T000000001Z|fetch|conn_1"}
 def test_leases_and_overdue_work_are_stuck(
     monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]], stuck: list[str]
 ) -> None:
-    """A turn or a claim that nobody gives back is found, and work for which nobody will come."""
+    """A turn or a claim that nobody gives back is found, and work for which nobody will come; what is over is free."""
     tables = {"connections": rows, "receipts": []}
     monkeypatch.setattr(Records, "rows", lambda _self, table: iter(tables[table]))
     monkeypatch.setattr(Records, "_buried", lambda _self: iter(()))

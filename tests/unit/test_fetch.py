@@ -11,7 +11,7 @@ from shared.connections import Action, AfterFetch, Direction, Run, box_key, conn
 from shared.errors import Fault, GrantFault, MailboxFault, StorageUnavailable, Throttled, Unreachable
 from shared.fetch.run import FetchLimits
 from shared.identifiers import shard_of
-from shared.ports import Delete, Insert, Update
+from shared.ports import Delete, Insert, Update, Upsert
 from shared.receipts import ReceiptStatus, hash_of
 from shared.rows import decode, encode
 from shared.schedule import DELIVER, FETCH, SEND, DueRow, Wakeup
@@ -450,6 +450,28 @@ def test_stray_due_rows_are_removed_and_the_last_one_is_kept(world: World) -> No
     world.tables.connections.commit(shard_of(BOX), [Delete(run.due), moved.insert()])
     world.fetch().run(Wakeup(FETCH, key, run.seq, moved.key))
     assert [row.key for row in world.due_rows()] == [moved.key]
+
+
+@pytest.mark.parametrize("at", ["get", "commit"])
+def test_a_stray_due_row_that_becomes_the_connections_own_meanwhile_stays(world: World, at: str) -> None:
+    """Whoever drops it removes what was read, and not the row of the same time that another has just written."""
+    key = world.connect()
+    world.go(key)
+    run, table = world.run(key), world.tables.connections
+    stray = DueRow(world.clock(), FETCH, key, 1)
+    table.commit(shard_of(BOX), [stray.insert()])
+
+    def write(method: str) -> None:
+        if method == at:
+            table.failures.before = None
+            changed = encode(replace(run, due=stray.key))
+            table.commit(shard_of(BOX), [Update(run_key(key), changed, "*"), Upsert(stray.key, stray.values)])
+
+    table.failures.before = write
+    world.fetch().run(Wakeup(FETCH, key, 1, stray.key))
+
+    assert table.get(shard_of(BOX), world.run(key).due) is not None
+    assert stray.key == world.run(key).due
 
 
 def test_a_due_row_that_the_tick_moved_is_taken_over_by_the_claim(world: World) -> None:

@@ -5,6 +5,7 @@ import pytest
 from shared.connections import Connection, Direction
 from shared.errors import StorageUnavailable
 from shared.keep_rows import keep_key
+from shared.outbox.moves import accept
 from shared.outbox.rows import Entry, KeyUse, Upload, entry_key, key_key, upload_key
 from shared.outbox.work import Status
 from shared.ports import Delete, Insert
@@ -123,7 +124,8 @@ def test_outgoing_mail_loses_bytes_and_recipients_and_keeps_its_outcome(admin: A
 def test_a_purge_waits_for_whoever_works(admin: Administration) -> None:
     """Until nobody can work any more who began before the deletion nothing goes, nor while sends are open."""
     connection, _ = outgoing(admin)
-    admin.tables.outbox.commit(connection.id, [Insert("w|x", {"status": "queued"})])
+    work = accept("msg_x", "", admin.clock(), None)
+    admin.tables.outbox.commit(connection.id, [Insert("w|x", encode(work))])
     admin.changes.delete(connection.id, discard=True)
     admin.pass_time(600)
     admin.pass_time(400)

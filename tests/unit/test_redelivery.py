@@ -21,7 +21,7 @@ from shared.receipts import ReceiptStatus, change, hash_of
 from shared.schedule import DELIVER
 from tests.fakes import MemoryWakeups
 from tests.fakes.intake import BOX
-from tests.scenes.delivering import Killed, Post, befallen, die, lose_answer
+from tests.scenes.delivering import Killed, Post, ask_again, befallen, die, lose_answer
 
 
 @pytest.fixture
@@ -147,6 +147,29 @@ def test_where_nothing_would_go_out_it_is_refused_with_what_to_do(post: Post) ->
         post.redeliver("failed")
     with pytest.raises(NotFound):
         post.redeliveries().start("conn_x", Asked("failed"))
+
+
+def test_a_single_redelivery_is_refused_where_nobody_takes_it_with_what_to_do(post: Post) -> None:
+    """A disabled connection or destination leaves nothing in line; once it is enabled the same request is taken."""
+    post.store("a")
+    post.go()
+    post.change(enabled=False)
+    with pytest.raises(Conflict, match="connection is disabled"):
+        ask_again(post, "a")
+    post.change(enabled=True)
+    post.receiver.default = 410
+    post.store("late")
+    post.go()
+    before = post.world.rows(post.key, "wd")
+    with pytest.raises(Conflict, match="destination is disabled"):
+        ask_again(post, "a")
+    assert before == post.world.rows(post.key, "wd")
+    post.receiver.default = 204
+    post.change(enabled=True)
+    ask_again(post, "a")
+    post.settle()
+
+    assert (2, []) == (post.ids().count(receipt_id(post.key, "a")), post.world.rows(post.key, "wd"))
 
 
 def test_the_same_request_is_the_same_redelivery_and_another_one_waits(post: Post) -> None:

@@ -1,6 +1,7 @@
 """Messages that were given up: told once, and fetched again when a person asks."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -9,7 +10,7 @@ from shared.errors import Conflict, ItemFault, MailboxFault, NotFound, StorageUn
 from shared.identifiers import shard_of
 from shared.notices import EventType
 from shared.ports import Update, Upsert
-from shared.receipts import ReceiptStatus, hash_of, public_id
+from shared.receipts import REFETCH, ReceiptStatus, Work, hash_of, public_id
 from shared.refetching import Refetching
 from shared.rows import encode
 from shared.schedule import DELIVER
@@ -173,3 +174,31 @@ def test_a_message_that_is_gone_is_no_alarm(world: World) -> None:
         world.clock.advance(6 * 3600)
         world.go(key)
     assert (ReceiptStatus.SKIPPED, []) == (world.receipt(key, "a").status, world.rows(key, "we"))
+
+
+def test_however_many_wait_to_be_fetched_again_a_retry_reads_no_more_than_it_may(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message's own work is sought among those due first, a page at a time; one behind them does no harm."""
+    monkeypatch.setattr("shared.refetching.PAGE", 10)
+    monkeypatch.setattr("shared.refetching.SOUGHT", 30)
+    key = world.connect()
+    world.graph.arrive("a")
+    world.graph.items["a"] = [Unreachable("HTTP 500")]
+    world.go(key)
+    assert ReceiptStatus.RETRYING == world.receipt(key, "a").status
+    reads = []
+    for first in (0, 100):
+        for number in range(first, first + 100):
+            work = Work(REFETCH, world.clock() + timedelta(seconds=30 * (number % 2)), hash_of(f"m{number}"), 1)
+            world.tables.receipts.commit(key, [work.insert()])
+        before = world.tables.receipts.calls["read"]
+        refetching(world).retry(public_id(key, hash_of("a")))
+        reads.append(world.tables.receipts.calls["read"] - before)
+        world.clock.advance(1)
+    assert [3, 3] == reads
+    for _ in range(3):
+        world.clock.advance(3600)
+        world.go_on(key)
+
+    assert (ReceiptStatus.STORED, []) == (world.receipt(key, "a").status, world.rows(key, "wf"))

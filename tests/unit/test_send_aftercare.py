@@ -5,18 +5,21 @@ from datetime import timedelta
 import pytest
 
 from localcloud.mail.bounces import non_delivery_report
+from shared.codes import Code
 from shared.connections import Connection, Destination, Direction
 from shared.deliver.handing import Outcome
 from shared.deliver.reports import ReportReader
+from shared.errors import Fault, GrantFault, Unreachable
 from shared.mail.parsed import Automatic, Mail
 from shared.notices import EventType
 from shared.outbox.work import Status
 from shared.receipts import DELIVER, Receipt, ReceiptStatus, Work
+from shared.schedule import SEND, Wakeup
 from shared.send.entries import Entries
 from shared.status_notices import tellings
 from shared.times import to_text
 from tests.fakes.exchange import Item, Modes, lost_answer
-from tests.scenes.sending import Killer, Sending
+from tests.scenes.sending import BOX, Killer, Sending
 
 WEBHOOK = Destination("webhook", "https://status.example/hook", events=(EventType.MESSAGE_STATUS.value,))
 
@@ -61,6 +64,97 @@ def test_an_old_draft_of_a_deleted_connection_is_removed_by_the_next_of_its_mail
     world.run(27 * 3600)
 
     assert [] == world.exchange.drafts()
+
+
+def abandoned(world: Sending) -> str:
+    """Have a connection send a mail, leave a draft beside it, and be deleted; return the mail's id."""
+    entry_id = world.accept()
+    world.finish(entry_id)
+    orphan(world, entry_id, old=False)
+    world.changes().delete(world.connection.id, discard=True)
+    return entry_id
+
+
+@pytest.mark.parametrize("at", [-1, *range(1, 12)])
+def test_old_drafts_of_a_deleted_connection_are_removed_though_none_follows(at: int) -> None:
+    """Once they are a day old, killed at any step or not; nothing stands due afterwards, and no turn is held."""
+    world = Sending(killer=Killer(), confirms=True)
+    abandoned(world)
+    world.run(60)
+    world.clock.advance(24.5 * 3600)
+    world.run(900)
+    before = world.exchange.drafts()
+    world.killer.at, world.killer.seen = at, []
+    world.clock.advance(3600)
+    world.run(1800)
+
+    assert (["orphan"], []) == ([item.id for item in before], world.exchange.drafts())
+    assert [] == world.due_rows()
+    assert world.turns.look(BOX).box.free_for(SEND, world.clock())
+
+
+def test_evidence_outlives_its_connection() -> None:
+    """Nobody knows whether the mail was sent whose connection was deleted: its draft stays."""
+    world = Sending(Modes(copy="never"), confirms=True)
+    world.exchange.script = lambda method: (lost_answer() if method == "send" else None, True)
+    entry_id = world.accept()
+    world.run(60)
+    orphan(world, entry_id)
+    world.changes().delete(world.connection.id, discard=True)
+    world.run(60)
+    world.clock.advance(26 * 3600)
+    world.run(900)
+
+    assert Status.OUTCOME_UNKNOWN == world.entry(entry_id).status
+    assert "orphan" in world.exchange.items
+    assert [] == world.due_rows()
+
+
+@pytest.mark.parametrize(
+    ("fault", "hours", "left"),
+    [
+        (GrantFault("The tenant took its consent back.", Code.GRANT_NOT_USABLE), 26, ["orphan"]),
+        (Unreachable("No answer."), 26, []),
+        (Unreachable("No answer."), 60, ["orphan"]),
+    ],
+)
+def test_a_mailbox_that_cannot_be_asked_keeps_the_drafts(fault: Fault, hours: float, left: list[str]) -> None:
+    """A refusal is not asked twice; where there was no answer it is tried until two days after the deletion."""
+    world = Sending(confirms=True)
+    abandoned(world)
+    world.rights.fault = fault
+    world.run(60)
+    world.clock.advance(hours * 3600)
+    world.run(600)
+    world.rights.fault = None
+    world.run(3600)
+
+    assert left == [item.id for item in world.exchange.drafts()]
+    assert [] == world.due_rows()
+
+
+def test_whoever_came_while_a_deleted_connection_was_tidied_is_woken() -> None:
+    """A mail that was accepted for the mailbox just then does not wait for the next minute."""
+    world = Sending(confirms=True)
+    abandoned(world)
+    dead = world.connection.id
+    world.run(60)
+    world.clock.advance(25 * 3600)
+    world.connection = world.make()
+
+    def accept(method: str) -> tuple[None, bool]:
+        if method == "old_drafts":
+            world.accept()
+            world.drain.run(Wakeup(SEND, world.connection.id))
+            world.wakeups.take("mail-send")
+        return None, True
+
+    world.exchange.script = accept
+    world.drain.run(Wakeup(SEND, dead, due=world.due_rows()[0]))
+
+    assert [world.connection.id] == [body["id"] for body in world.wakeups.take("mail-send")]
+    assert [] == world.exchange.drafts()
+    assert "" == world.turns.look(BOX).box.holder
 
 
 def test_drafts_of_mails_whose_end_is_not_known_are_evidence() -> None:

@@ -14,6 +14,8 @@ from shared.ports import ANY, Update
 from shared.rows import decode
 from shared.schedule import Wakeup
 from shared.send.accept import Submission
+from shared.send.batch import THREADS, Batch
+from shared.send.claim import claim_length
 from shared.tick import Tick
 from shared.times import from_text
 from tests.fakes.exchange import lost_answer
@@ -95,24 +97,34 @@ def test_an_enabled_connection_sends_though_the_wakeup_is_lost() -> None:
     assert (Status.ACCEPTED, 1) == (scene.entry(entry_id).status, scene.exchange.copies[entry_id])
 
 
-def test_disabling_stops_a_drain_that_is_under_way() -> None:
-    """A long drain reads the connections anew as often as it moves its claim on."""
-    scene = Sending()
-    ids = [scene.accept() for _ in range(60)]
-    first = threading.Lock()
+def test_disabling_stops_a_drain_that_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long drain reads the connections anew as often as it moves its claim on; what it is sending gets through."""
+    scene, first, noticed = Sending(), threading.Lock(), threading.Event()
+    ids = [scene.accept() for _ in range(3 * THREADS)]
+    tended = Batch._finish
+
+    def finish(batch: Batch, least: int) -> None:
+        """Do what the drain does after each look at the connections, and let the others send on once it has stopped."""
+        tended(batch, least)
+        if batch.stopped:
+            noticed.set()
 
     def slow(name: str) -> None:
-        if name == "after send":
-            scene.clock.advance(4)
-            if first.acquire(blocking=False):  # several threads send at once; whichever comes first disables
-                disable(scene)
+        """Disable while the first mail is sent, which takes half of the claim; the others wait until it is noticed."""
+        if name == "after send" and first.acquire(blocking=False):
+            disable(scene)
+            scene.clock.advance(claim_length(scene.turns).total_seconds() / 2 + 1)
+        elif name == "after send":
+            noticed.wait(30)
 
+    monkeypatch.setattr(Batch, "_finish", finish)
     scene.exchange.step = slow
     scene.work()
 
     sent = scene.exchange.copies.total()
-    assert 1 <= sent < 60  # how many fit in before the claim moves on depends on the threads
-    assert 60 - sent == sum(scene.entry(entry_id).status == Status.QUEUED for entry_id in ids)
+    assert noticed.is_set()
+    assert 1 <= sent <= 1 + THREADS
+    assert len(ids) - sent == sum(scene.entry(entry_id).status == Status.QUEUED for entry_id in ids)
 
 
 def test_no_mail_gets_into_a_connection_that_is_deleted_in_the_same_instant() -> None:

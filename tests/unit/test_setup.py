@@ -152,9 +152,9 @@ def test_second_set_up_waits_and_says_so(checkout: Path, monkeypatch: pytest.Mon
         lock.flush()
         waiting.start()
 
-        assert said.anything.wait(5)
+        assert said.anything.wait(60)
         assert not entered.is_set()
-    waiting.join(5)
+    waiting.join(60)
 
     assert entered.is_set()
     assert "process 4711" in said.getvalue()

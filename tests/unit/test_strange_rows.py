@@ -5,17 +5,22 @@ from datetime import timedelta
 import pytest
 
 from shared.connections import connection_key
+from shared.errors import Unreachable
+from shared.identifiers import receipt_id
 from shared.keeping.contents import HELD
 from shared.outbox.rows import TIMED_FIRST, entry_key, ulid_of, work_key
 from shared.outbox.work import Status
-from shared.ports import ANY, Insert, Update
-from shared.receipts import DELIVER, REFETCH, hash_of, receipt_key
+from shared.ports import ANY, Delete, Insert, Update
+from shared.receipts import DELIVER, REFETCH, ReceiptStatus, hash_of, receipt_key
 from shared.send.batch import PAGE
 from shared.times import to_key
+from tests.fakes.intake import World
 from tests.scenes.administration import Administration
+from tests.scenes.delivering import Post
 from tests.scenes.sending import Sending
 from tests.unit.test_keeping import House
 from tests.unit.test_keeping_deleted import blobs, incoming, outgoing
+from tests.unit.test_send_aftercare import orphan
 
 STRANGE = {"status": "of a newer version"}
 
@@ -50,6 +55,21 @@ def test_content_goes_after_the_retention_whatever_its_receipt_says() -> None:
     house.mail("strange")
     damage(house, "strange")
     house.days(6)
+
+    assert not house.blob("strange")
+
+
+def test_content_that_was_held_goes_after_its_week_whatever_its_receipt_says() -> None:
+    """The day under which it lies is not looked through again, so its receipt's own word leads to it."""
+    house = House()
+    house.mail("strange", work=True)
+    house.days(4)
+    assert house.blob("strange")
+    damage(house, "strange")
+    table, connection_id = house.admin.tables.receipts, house.connection.id
+    (work,) = table.read(connection_id, f"{DELIVER}|", f"{DELIVER}~").rows
+    table.commit(connection_id, [Delete(work.key)])
+    house.days(8)
 
     assert not house.blob("strange")
 
@@ -94,8 +114,8 @@ def test_progress_of_a_deleted_connection_that_cannot_be_read_holds_up_the_purge
 ) -> None:
     """Nobody can end such a mail; then its entry says that nobody knows."""
     connection, entry_id = outgoing(admin)
-    rows = [Insert(work_key(entry_id), STRANGE), Update(entry_key(entry_id), {"status": "queued"}, ANY)]
-    admin.tables.outbox.commit(connection.id, rows)
+    entry = Update(entry_key(entry_id), {"status": "queued"}, ANY)
+    admin.tables.outbox.commit(connection.id, [Insert(work_key(entry_id), STRANGE), entry])
     admin.changes.delete(connection.id, discard=True)
     admin.pass_time(3600)
     assert 2 == blobs(admin)
@@ -154,3 +174,51 @@ def test_a_page_that_nobody_can_read_does_not_hide_what_a_disabled_connection_ha
     world.tables.connections.commit(world.connection.shard, [disabled])
 
     assert Status.FAILED == world.finish(entry_id).status
+
+
+def test_deliver_work_that_cannot_be_read_is_looked_at_again() -> None:
+    """Once somebody has seen to it the mail is delivered, though no other mail wakes anyone."""
+    post = Post()
+    post.store("a")
+    (key,) = post.world.rows(post.key, "wd")
+    table = post.world.tables.receipts
+    table.commit(post.key, [Update(key, {"attempts": "many"}, ANY)])
+    post.settle(600)
+    assert [] == post.ids()
+    table.commit(post.key, [Update(key, {"attempts": 0}, ANY)])
+    post.settle(2 * 3600)
+
+    assert [receipt_id(post.key, "a")] == post.ids()
+
+
+def test_mail_to_fetch_again_whose_receipt_cannot_be_read_is_looked_at_again() -> None:
+    """Once somebody has seen to it the mail is fetched."""
+    world = World()
+    key = world.connect()
+    world.graph.arrive("a")
+    world.graph.items["a"] = [Unreachable("5xx")]
+    world.go(key)
+    before = world.receipt(key, "a").status
+    receipt = receipt_key(hash_of("a"))
+    world.tables.receipts.commit(key, [Update(receipt, STRANGE, ANY)])
+    for _ in range(3):
+        world.go_on(key)
+    assert 1 == len(world.rows(key, "wf"))
+    world.tables.receipts.commit(key, [Update(receipt, {"status": before.value}, ANY)])
+    for _ in range(30):
+        world.go_on(key)
+
+    assert (ReceiptStatus.STORED, []) == (world.receipt(key, "a").status, world.rows(key, "wf"))
+
+
+def test_one_entry_that_cannot_be_read_does_not_keep_other_drafts_from_being_tidied() -> None:
+    """Its own drafts stay, which may be evidence."""
+    world = Sending(confirms=True)
+    strange, other = world.accept(), world.accept()
+    world.run(300)
+    orphan(world, strange, "its")
+    orphan(world, other, "another")
+    world.tables.outbox.commit(world.connection.id, [Update(entry_key(strange), STRANGE, ANY)])
+    world.run(60 * 3600)
+
+    assert ["its"] == [draft.id for draft in world.exchange.drafts()]

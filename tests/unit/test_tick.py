@@ -219,7 +219,7 @@ def test_a_tick_leaves_word_for_health(scene: Scene) -> None:
 
     row = scene.tables.credentials.get(TICK_PARTITION, TICK_KEY)
     assert row is not None
-    assert {"at": to_text(scene.clock()), "missed_at": ""} == dict(row.values)
+    assert {"at": to_text(scene.clock()), "missed_at": "", "kept": True} == dict(row.values)
 
 
 @pytest.mark.parametrize("due", [0, 1, 16, 160, 1600])

@@ -16,7 +16,7 @@ import pytest
 
 from localcloud.children import PROJECT
 from localcloud.environment import stripped_environment
-from tests.localcloud.host.conftest import Launch
+from tests.localcloud.host.conftest import Launch, wait_until
 
 pytestmark = pytest.mark.enable_socket
 needs_runtime = pytest.mark.skipif(
@@ -58,7 +58,7 @@ def run_host(folder: Path, *flags: str, **settings: str) -> subprocess.Completed
         cwd=PROJECT,
         env={**stripped_environment(), "AzureWebJobsStorage": "UseDevelopmentStorage=true", **settings},
         text=True,
-        timeout=30,
+        timeout=90,
     )
 
 
@@ -123,9 +123,9 @@ def test_local_settings_and_generated_keys(launch: Launch, tmp_path: Path) -> No
         printed = [host.stdout.readline().rstrip("\n") for _ in range(4)]
         values = dict(line.split("=", 1) for line in printed[:3])
         key = {"code": values["FUNCTIONS_HOST_KEY"]}
-        answer = httpx.get(f"{values['FUNCTIONS_URL']}/words", params=key, trust_env=False)
+        answer = httpx.get(f"{values['FUNCTIONS_URL']}/words", params=key, trust_env=False, timeout=30)
         host.send_signal(signal.SIGINT)
-        status = host.wait(10)
+        status = host.wait(60)
 
     assert "# ready" == printed[3]
     assert ("from file, from environment", "text/plain; charset=utf-8") == (answer.text, answer.headers["content-type"])
@@ -138,9 +138,10 @@ def test_drain(launch: Launch) -> None:
     host.send("sleep 1.2", "drained")
     host.notes.wait("taken")
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(httpx.get, f"{host.process.url}/api/slow/1.2", trust_env=False, timeout=10)
+        slow = pool.submit(httpx.get, f"{host.process.url}/api/slow/1.2", trust_env=False, timeout=30)
         host.notes.wait("slow-started")
         os.kill(host.process.pid, signal.SIGTERM)
+        wait_until(lambda: "stopping: no new work" in host.process.log.read_text())
         host.send("too late", "drained")
         answer = slow.result()
     status = host.process.terminate()
@@ -159,5 +160,5 @@ def test_drain_has_an_end(launch: Launch) -> None:
     host.send("sleep 60", "endless")
     host.notes.wait("taken")
 
-    assert 1 == host.process.terminate(timeout=10)
+    assert 1 == host.process.terminate(timeout=40)
     assert "were cut off" in host.process.tail()
