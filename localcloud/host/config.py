@@ -69,7 +69,7 @@ def load_config(app_dir: Path, environ: Mapping[str, str]) -> HostConfig:
             timer_lease=int(environ.get("LOCAL_HOST_TIMER_LEASE_SECONDS", TIMER_LEASE_SECONDS)),
             drain_seconds=float(environ.get("LOCAL_HOST_DRAIN_SECONDS", "30")),
         )
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise StartError(f"host.json or a LOCAL_HOST_* setting holds a bad value: {error}") from error
 
 
@@ -81,8 +81,14 @@ def load_local_settings(app_dir: Path, environ: MutableMapping[str, str]) -> lis
     document = _read_json(path)
     if document.get("IsEncrypted"):
         raise StartError("local.settings.json is encrypted; run `func settings decrypt` first")
-    values = {name: str(value) for name, value in document.get("Values", {}).items() if name not in environ}
-    environ.update(values)
+    given = document.get("Values", {})
+    if not isinstance(given, dict):
+        raise StartError('local.settings.json must hold "Values" as an object of names and texts')
+    values = {name: str(value) for name, value in given.items() if name not in environ}
+    try:
+        environ.update(values)
+    except (ValueError, OSError) as error:
+        raise StartError(f"local.settings.json holds what no environment takes: {error}") from error
     return sorted(values)
 
 
@@ -140,7 +146,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise StartError(f"{path} is missing") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StartError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(document, dict):
         raise StartError(f"{path} must hold a JSON object")

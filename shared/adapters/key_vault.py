@@ -94,7 +94,7 @@ def _fault(error: AzureError) -> CredentialFault:
     if isinstance(error, ClientAuthenticationError) and status is None:
         detail = "The app's own identity gave no token for Key Vault. See that the identity is assigned to the app."
         return CredentialFault(detail, Code.VAULT_UNAVAILABLE, microsoft=microsoft, retryable=True)
-    if status is None or status >= 500 or status in (408, 429):
+    if status is None or status < 400 or status >= 500 or status in (408, 429):
         return CredentialFault(
             _NO_ANSWER, Code.VAULT_UNAVAILABLE, microsoft=microsoft, retryable=True, retry_after=_retry_after(error)
         )

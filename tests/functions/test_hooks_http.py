@@ -136,6 +136,9 @@ def test_json_forms_and_text_are_understood(site: Site, content_type: str, body:
     [
         ("application/json", b"{", (422, "invalid_json")),
         ("application/json", b"[" * 100_000, (422, "invalid_json")),
+        ("application/json", b'{"title": NaN}', (422, "invalid_json")),
+        ("application/json", b'{"title": [-Infinity]}', (422, "invalid_json")),
+        ("application/json", b'{"title": 1e999}', (422, "invalid_json")),
         ("image/png", b"x", (415, "unsupported_media_type")),
         ("application/json", b'{"x": 1}', (422, "invalid_request")),
         ("application/json", b'"' + b"x" * 1_100_000 + b'"', (413, "body_too_large")),

@@ -192,6 +192,9 @@ def test_mail_that_is_given_up_with_its_connection_says_so() -> None:
     assert (Status.OUTCOME_UNKNOWN, Status.CANCELLED) == (scene.entry(tried).status, scene.entry(waiting).status)
     assert [] == [key for key in scene.stored() if key.startswith("w|")]
     scene.run(1200)
+    assert (1, 1) == (len(scene.due_rows()), scene.exchange.copies.total())
+    scene.clock.advance(25 * 3600)  # its old drafts are looked for
+    scene.run(600)
     assert ([], 1) == (scene.due_rows(), scene.exchange.copies.total())
 
 
@@ -211,4 +214,7 @@ def test_what_a_deleted_connection_left_waits_for_the_drain_that_began_before() 
     scene.work()
     assert (Status.ACCEPTED, 1) == (scene.entry(entry_id).status, scene.exchange.copies[entry_id])
     scene.run(1200)
+    assert 1 == len(scene.due_rows())
+    scene.clock.advance(25 * 3600)  # its old drafts are looked for
+    scene.run(600)
     assert [] == scene.due_rows()
