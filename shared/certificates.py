@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,6 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 from shared.errors import FieldFault
 
 SMALLEST_KEY_BITS = 2048
+MOST_ROUNDS = 5_000_000
+"""How often a passphrase may be hashed to open a file: a second or two, and fifty times what exporters do."""
+_MOST_DEPTH = 16
+_INTEGER, _OCTETS, _CONSTRUCTED = 0x02, 0x04, 0x20
 _POINTER = "/certificate"
 _PASSPHRASE = "/certificate_passphrase"  # noqa: S105 - a JSON pointer
 _KEY_BEGINS = re.compile(r"-----BEGIN ([A-Z ]{0,40})PRIVATE KEY-----")
@@ -58,6 +63,8 @@ def _from_pem(text: str, passphrase: bytes | None) -> tuple[object, list[x509.Ce
     encrypted = "ENCRYPTED" in key
     if encrypted and passphrase is None:
         raise _Bad("passphrase_missing", "the private key is encrypted: give certificate_passphrase too", _PASSPHRASE)
+    if encrypted:
+        _check_rounds(_content(key))
     try:
         certificates = x509.load_pem_x509_certificates(text.encode())
     except ValueError:
@@ -85,6 +92,7 @@ def _from_pfx(text: str, passphrase: bytes | None) -> tuple[object, list[x509.Ce
         data = b""
     if data[:1] != b"\x30":  # DER begins so
         raise _Bad("not_a_certificate", "give PEM text with certificate and key, or a PFX file in base64")
+    _check_rounds(data)
     try:
         store = pkcs12.load_pkcs12(data, passphrase)
     except (ValueError, TypeError):
@@ -92,6 +100,44 @@ def _from_pfx(text: str, passphrase: bytes | None) -> tuple[object, list[x509.Ce
         raise _Bad("passphrase_wrong" if passphrase else "passphrase_missing", message, _PASSPHRASE) from None
     held = [store.cert, *store.additional_certs]
     return store.key, [entry.certificate for entry in held if entry is not None]
+
+
+def _content(block: str) -> bytes:
+    """Return the bytes of a PEM block, b'' where they are none."""
+    try:
+        return base64.b64decode("".join(block.split("-----")[2].split()), validate=True)
+    except (binascii.Error, ValueError, IndexError):
+        return b""
+
+
+def _check_rounds(data: bytes) -> None:
+    """
+    Refuse a file whose key derivation would take minutes: nothing ends it once it has begun.
+
+    PKCS #12 (RFC 7292, MacData and pkcs-12PbeParams) and PBES2 (RFC 8018, PBKDF2-params) both have the count right
+    after the salt. A key that is encrypted within encrypted contents cannot be seen here.
+    """
+    if any(rounds > MOST_ROUNDS for rounds in _after_octets(data, 0)):
+        message = f"the file hashes its passphrase more than {MOST_ROUNDS:,} times: export it with fewer iterations"
+        raise _Bad("too_many_iterations", message)
+
+
+def _after_octets(data: bytes, depth: int) -> Iterator[int]:
+    """Yield each integer of DER that comes right after an octet string; what is no DER holds none."""
+    at, before = 0, 0
+    while at + 2 <= len(data):
+        tag, size, at = data[at], data[at + 1], at + 2
+        if size > 0x80:
+            count = size & 0x7F
+            size, at = int.from_bytes(data[at : at + count], "big"), at + count
+        elif size == 0x80:  # until its end is told: the rest holds it
+            size = len(data) - at
+        inner = data[at : at + size]
+        if tag == _INTEGER and before == _OCTETS:
+            yield int.from_bytes(inner, "big")
+        elif depth < _MOST_DEPTH and (tag & _CONSTRUCTED or tag == _OCTETS):
+            yield from _after_octets(inner, depth + 1)
+        at, before = at + size, tag
 
 
 def _examined(key: object, certificates: list[x509.Certificate], now: datetime) -> Certificate:

@@ -30,12 +30,14 @@ class Records:
     """
     The tables behind *storage*; the messages of *ignored* (immutable ids) are left out.
 
-    So is what received mail the connections of *gone* left: it waits for their purge.
+    So is what received mail the connections of *gone* left: it waits for their purge. The receipts of *erased* (their
+    ids) may stand wherever they stood when somebody erased the mail.
     """
 
     storage: str
     ignored: Collection[str] = ()
     gone: Collection[str] = ()
+    erased: Collection[str] = ()
 
     def stuck(self) -> list[str]:
         """Return what is claimed, overdue, without a due row, or undrained, a line each; nothing should be."""
@@ -67,6 +69,8 @@ class Records:
         found = []
         for row in self.rows("receipts"):
             kind, _, name = row["RowKey"].partition("|")
+            if f"rcv_{row['PartitionKey'].removeprefix('conn_')}.{name}" in self.erased:
+                continue
             if kind == "m" and name not in self._ignored_hashes() and row["PartitionKey"] not in self.gone:
                 if row["status"] != "delivered":
                     found.append(f"receipt {row['status']}")
@@ -123,6 +127,9 @@ def _claim_of(row: dict[str, Any], due: dict[tuple[str, str], list[datetime]]) -
             yield "delivery without a due row"
         if row.get("paused") or row.get("disabled"):
             yield "destination paused or disabled"
+        asked = json.loads(row.get("redelivery") or "null")
+        if asked and not asked["finished_at"]:
+            yield "redelivery unfinished"
 
 
 def _is_over(lease_until: str | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -72,6 +73,7 @@ def _one_process(target: Target, seed: str, until: float, folder: Path) -> Repor
     receiving, sending = context.Pipe(duplex=False)
 
     def work(answers: Connection) -> None:
+        logging.getLogger().addHandler(logging.NullHandler())  # thousands of warnings would hide the table
         worker = Worker(target, seed, folder, lambda moment: setattr(began, "value", moment))
         _told(answers, worker, lambda: worker.work(until))
 

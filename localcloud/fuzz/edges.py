@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from localcloud.fuzz.garbling import DATES, NONSENSE, STATUSES, TEXTS, damaged, mutated
 from localcloud.fuzz.http import World
-from localcloud.host.config import HostConfig, StartError, load_host_config, load_local_settings
+from localcloud.host.config import HostConfig, load_config, load_local_settings
+from localcloud.host.errors import StartError
 from shared.adapters.webhooks import MAX_ANSWER_BYTES, TOTAL_SECONDS, GuardedWebhooks, signature, verified
 from shared.errors import Fault
 from shared.ports import Answer
@@ -37,8 +38,12 @@ def receiver_cases(draw: st.DrawFn) -> tuple[int, bytes, int]:
     """Draw a status, the bytes of an answer, and how many of them come at once."""
     status = draw(st.sampled_from([*STATUSES, 100, 101, 0, 1000]))
     lines = [f"HTTP/1.1 {status} x"]
-    lines += [f"{draw(st.sampled_from(HEADERS))}: {draw(st.sampled_from(VALUES))}" for _ in range(draw(st.integers(0, 3)))]
-    body = draw(st.sampled_from([b"", b"{}", b"x" * 400_000, b"5\r\nhello\r\n0\r\n\r\n", b"ffffffffff\r\nx", b"\x1f\x8b"]))
+    lines += [
+        f"{draw(st.sampled_from(HEADERS))}: {draw(st.sampled_from(VALUES))}" for _ in range(draw(st.integers(0, 3)))
+    ]
+    body = draw(
+        st.sampled_from([b"", b"{}", b"x" * 400_000, b"5\r\nhello\r\n0\r\n\r\n", b"ffffffffff\r\nx", b"\x1f\x8b"])
+    )
     whole = "\r\n".join([*lines, "", ""]).encode("utf-8") + body
     return status, draw(st.just(whole) | damaged(whole)), draw(st.sampled_from([3000, 65_536]))
 
@@ -67,19 +72,21 @@ def check_receiver(case: tuple[int, bytes, int]) -> None:
 def signature_cases(draw: st.DrawFn) -> tuple[bytes, dict[str, str], bool]:
     """Draw a body and headers, and whether they are as their sender signed them."""
     body = draw(st.binary(max_size=40) | st.just(b'{"a":1}')).decode("utf-8", "replace").encode()
-    headers = signature(SECRET, draw(st.sampled_from(["msg_1", "é", ""])), now_utc(), body)
+    headers = signature(SECRET, draw(st.sampled_from(["msg_1", "é"])), now_utc(), body)
     match draw(st.sampled_from(["right", "body", "header", "lost", "old", "other", "many"])):
         case "body":
             return body + b"x", headers, False
         case "header":
             name = draw(st.sampled_from(sorted(headers)))
-            changed = draw(TEXTS | st.text(max_size=60) | st.sampled_from(["v1,", "v1", "v1a,AA==", "," * 5000, "v1,é"]))
+            changed = draw(
+                TEXTS | st.text(max_size=60) | st.sampled_from(["v1,", "v1", "v1a,AA==", "," * 5000, "v1,é"])
+            )
             return body, {**headers, name: changed}, headers[name] == changed
         case "lost":
             del headers[draw(st.sampled_from(sorted(headers)))]
             return body, headers, False
         case "old":
-            away = timedelta(minutes=draw(st.sampled_from([-10, 10, -10**6, 10**6])))
+            away = timedelta(minutes=draw(st.sampled_from([-10, 10, -(10**6), 10**6])))
             return body, signature(SECRET, "msg_1", now_utc() + away, body), False
         case "other":
             return body, signature("whsec_" + base64.b64encode(b"o" * 32).decode(), "msg_1", now_utc(), body), False
@@ -99,7 +106,7 @@ def check_signature(case: tuple[bytes, dict[str, str], bool]) -> None:
         compared.append(1)
         return known(one, other)
 
-    hmac.compare_digest = compare  # type: ignore[assignment]
+    hmac.compare_digest = compare
     try:
         passed = verified(SECRET, body, headers)
     finally:
@@ -137,7 +144,7 @@ def check_host(case: tuple[bytes, bytes]) -> None:
         (folder / "host.json").write_bytes(case[0])
         (folder / "local.settings.json").write_bytes(case[1])
         environ: dict[str, str] = {}
-        for read in (lambda: load_local_settings(folder, environ), lambda: load_host_config(folder, {})):
+        for read in (lambda: load_local_settings(folder, environ), lambda: load_config(folder, {})):
             try:
                 found: Any = read()
             except StartError:
@@ -157,7 +164,17 @@ PARAMETERS = ("state", "tenant", "admin_consent", "error", "error_description", 
 @st.composite
 def consent_cases(draw: st.DrawFn) -> tuple[list[tuple[str, str]], str, bool]:
     """Draw parameters, some twice, a cookie, and whether the state is that of a link."""
-    values = TEXTS | st.sampled_from(["True", "true", "False", "access_denied", "AADSTS65004: <script>", "11111111-2222-4333-8444-555555555555", "common"])
+    values = TEXTS | st.sampled_from(
+        [
+            "True",
+            "true",
+            "False",
+            "access_denied",
+            "AADSTS65004: <script>",
+            "11111111-2222-4333-8444-555555555555",
+            "common",
+        ]
+    )
     pairs = draw(st.lists(st.tuples(st.sampled_from(PARAMETERS), values), max_size=6))
     return pairs, draw(TEXTS | st.just("a=b; c")), draw(st.booleans())
 
@@ -182,6 +199,4 @@ def check_consent(case: tuple[list[tuple[str, str]], str, bool]) -> None:
     assert b"<script>" not in answer.get_body(), "a page shows markup that came in a parameter"
     target = answer.headers.get("Location", "")
     assert urlsplit(target).hostname in (None, "mail.example", "login.microsoftonline.com"), "a redirect to elsewhere"
-    assert 1 == len(world.caller.json("GET", "grants")["data"]), "a grant came of nothing"
-
-
+    assert len(world.caller.json("GET", "grants")["data"]) == 1, "a grant came of nothing"

@@ -7,7 +7,16 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from localcloud.fuzz import azure_answers, entra_answers, graph_answers, host_parsers, mutations, rows_and_messages, use_cases
+from localcloud.fuzz import (
+    azure_answers,
+    edges,
+    entra_answers,
+    graph_answers,
+    host_parsers,
+    mutations,
+    rows_and_messages,
+    use_cases,
+)
 from localcloud.fuzz.targets import Target, of_test
 
 
@@ -27,6 +36,10 @@ TARGETS = (
     _drawn("entra-answers", entra_answers.cases(), entra_answers.check),
     _drawn("vault-answers", azure_answers.vault_cases(), azure_answers.check_vault),
     _drawn("table-answers", azure_answers.table_cases(), azure_answers.check_tables),
+    _drawn("receivers", edges.receiver_cases(), edges.check_receiver),
+    _drawn("signatures", edges.signature_cases(), edges.check_signature),
+    _drawn("host-files", edges.host_cases(), edges.check_host),
+    _drawn("consent-callback", edges.consent_cases(), edges.check_consent),
     _drawn("rows", rows_and_messages.row_cases(), rows_and_messages.check_row),
     _drawn("queue-messages", rows_and_messages.message_cases(), rows_and_messages.check_message),
     _drawn("due-rows", rows_and_messages.due_cases, rows_and_messages.check_due),

@@ -18,6 +18,7 @@ from localcloud.children import ChildError
 from localcloud.host.clock import OFFSET
 from localcloud.soak.administrators import Administrators
 from localcloud.soak.mails import mail
+from localcloud.soak.repeats import Repeats
 from localcloud.soak.schedule import Action
 from localcloud.soak.senders import Senders
 from localcloud.soak.stage import Stage, UnansweredError
@@ -40,6 +41,7 @@ class Actors:
         """Have senders and administrators work on the same stage."""
         self.senders = Senders(self.stage, self.counts)
         self.administrators = Administrators(self.stage, self.counts)
+        self.repeats = Repeats(self.stage, self.counts)
 
     def begin(self, action: Action) -> None:
         """Hand *action* to whoever does it."""
@@ -49,6 +51,7 @@ class Actors:
             "storage": ["storage"],
             "mail": [f"mail {details.get('person')}"],
             "connection": [f"person {details.get('person')}"],
+            "again": [f"person {details.get('person')}"],
             "rotate": [f"organisation {details.get('organisation')}"],
             "revoke": [f"organisation {details.get('organisation')}"],
             "outage": ["outage"],
@@ -96,6 +99,8 @@ class Actors:
             "trouble": self._trouble,
             "outage": self._outage,
             "connection": self.administrators.connection,
+            "again": self.repeats.again,
+            "pages": self._pages,
             "rotate": self.administrators.rotate,
             "revoke": self.administrators.revoke,
         }[kind]
@@ -150,6 +155,14 @@ class Actors:
         for number in details["fetch"]:
             with contextlib.suppress(httpx.TransportError):
                 self.stage.ask("POST", f"connections/{reader.connection_id}/fetch", host=number)
+
+    def _pages(self, details: dict[str, Any]) -> None:
+        """Let Graph list a folder as it was seen to: with empty pages, messages named twice, or what went first."""
+        name = f"{details['mode']}:{self.stage.model.readers[details['person']].address}"
+        self.stage.stack.control.set_modes(**{name: 2})
+        time.sleep(details["seconds"])
+        self.stage.stack.control.set_modes(**{name: None})
+        self.counts["pages"] += 1
 
     # Troubles
 

@@ -63,7 +63,7 @@ class Ending:
         verdict, model = Verdict(), self.stage.model
         judge_intake(model, self._held(), self._announced(), served or {}, verdict)
         judge_sending(model, Outbox(self.stage.stack.storage).entries(), self._copies(), verdict)
-        records = Records(self.stage.stack.storage, gone=model.gone)
+        records = Records(self.stage.stack.storage, gone=model.gone, erased=model.erasing)
         verdict.broken["stuck"] += records.stays_stuck() if last else records.stuck()
         verdict.broken["wrong_state"] += records.unfinished_receipts()
         return verdict
@@ -121,6 +121,9 @@ class Ending:
             if self.stage.insist("GET", path).json()["destination"]["status"] == "paused":
                 self.stage.insist("PATCH", path, {"enabled": False})  # else it is tried once in up to 15 minutes
             self.stage.insist("PATCH", path, {"enabled": True})
+            for mail in self.stage.listed(f"{path}/received", status="retrying"):
+                # Answers 409 where it was fetched, and its destination is what it waits for.
+                self.stage.insist("POST", f"received/{mail['id']}/retry")
             self.stage.insist("POST", f"{path}/fetch")
 
     def _post_missing(self) -> None:

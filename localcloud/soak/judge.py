@@ -84,8 +84,10 @@ def judge_intake(
     known = {item.sha256 for item in held}
     for event in announced:
         ids[event.sha256, lineages.get(event.connection_id, 0)].add(event.id)
-        for line in _false(event, lineages, known, served):
+        for line in _false(event, model, known, served, lineages):
             verdict.add("wrong_state", line)
+    # Whatever was still to be done in the mailbox for a mail that was erased is not done any more.
+    erased = {event.sha256 for event in announced if event.id in model.erasing}
     for (_, lineage), found in ids.items():
         if len(found) > 1:
             verdict.add("duplicates", f"one message as {' and '.join(sorted(found))} in lineage {lineage}")
@@ -97,16 +99,19 @@ def judge_intake(
             continue
         for line in _missing(model.readers[mail.person], item, ids):
             verdict.add("lost", line)
-        if _misplaced(model.readers[mail.person], item):
+        if item.sha256 not in erased and _misplaced(model.readers[mail.person], item):
             verdict.add("wrong_state", f"a message of {mail.person} in {item.folder}, read: {item.is_read}")
 
 
 def _false(
-    event: Announced, lineages: Collection[str], known: Collection[str], served: Mapping[str, str]
+    event: Announced, model: Model, known: Collection[str], served: Mapping[str, str], lineages: Collection[str]
 ) -> Iterator[str]:
     if event.changed:
         yield f"bytes of {event.id} changed between attempts"
-    if served.get(event.id, event.sha256) != event.sha256:
+    content = served.get(event.id)
+    if event.id in model.erased and content == event.sha256:
+        yield f"content of {event.id} is served, though it was erased"
+    if event.id not in model.erasing and content not in (None, event.sha256):
         yield f"content of {event.id} is not what was announced"
     if event.connection_id not in lineages:
         yield f"{event.id} is of a connection that nobody made"
@@ -139,11 +144,14 @@ def judge_sending(
     for entry in entries:
         if entry.get("subject"):
             by_subject[str(entry["subject"])].add(str(entry["id"]))
+    nameless = _nameless(model, entries)
     for order in model.orders:
-        ids = order.entries | by_subject[order.subject]
+        found = [by_id[one] for one in sorted(order.entries | order.again | by_subject[order.subject]) if one in by_id]
         mine = arrived.pop(order.subject, [])
+        if mine and not found and order.box.gone and nameless[order.box.connection_id]:
+            found = [nameless[order.box.connection_id].pop()]
         addresses = Counter(copy.address for copy in mine)
-        _judge_order(order, ids, by_id, [addresses.pop(address, 0) for address in order.recipients], verdict)
+        _judge_order(order, found, [addresses.pop(address, 0) for address in order.recipients], verdict)
         if addresses:
             verdict.add("wrong_state", f"order {order.number} arrived where it was not sent to")
         if any(sorted(copy.files) != sorted(order.files) for copy in mine):
@@ -154,34 +162,44 @@ def judge_sending(
         verdict.add("duplicates", "a copy of a mail that nobody posted")
 
 
+def _nameless(model: Model, entries: Collection[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return by connection the mails that left, of which a purge has left no subject and no answer told the id."""
+    told = {one for order in model.orders for one in order.entries | order.again}
+    found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for entry in entries:
+        if not entry.get("subject") and entry["id"] not in told and entry["status"] in (*LEFT, "outcome_unknown"):
+            found[str(entry["PartitionKey"])].append(entry)
+    return found
+
+
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _judge_order(
-    order: Order, ids: set[str], by_id: Mapping[str, Mapping[str, Any]], counts: list[int], verdict: Verdict
-) -> None:
+def _judge_order(order: Order, found: Collection[Mapping[str, Any]], counts: list[int], verdict: Verdict) -> None:
+    """Hold an order against the entries *found* of it, and against the *counts* of copies at each recipient."""
     said = f"order {order.number}"
-    if len(ids) > 1:
-        verdict.add("duplicates", f"{said} has {len(ids)} entries")
-    if order.entries - by_id.keys():
+    resent = [entry for entry in found if entry.get("resend_of")]
+    if len(found) - len(resent) > 1 or len(resent) > order.resent:
+        verdict.add("duplicates", f"{said} has {len(found)} entries, {len(resent)} of them sent again")
+    if (order.entries | order.again) - {entry["id"] for entry in found}:
         verdict.add("lost", f"{said} was answered with 202 and is forgotten")
     if order.unanswered:
         verdict.add("wrong_state", f"{said} was never answered, though it was posted till the end")
     if order.refused and not order.box.gone:
         verdict.add("wrong_state", f"{said} was refused with {order.refused}")
-    entry = next((by_id[one] for one in ids if one in by_id), None)
-    status = str(entry["status"]) if entry else "no entry"
-    verdict.states[status] += 1
-    most = 1 if status in (*LEFT, "outcome_unknown", *OPEN) else 0
-    if max(counts) > 1:
-        verdict.add("duplicates", f"{said} ({status}) has {counts} copies")
+    statuses = [str(entry["status"]) for entry in found] or ["no entry"]
+    verdict.states.update(statuses)
+    says = " and ".join(statuses)
+    most = min(sum(status in (*LEFT, "outcome_unknown", *OPEN) for status in statuses), 1 + order.resent)
+    if max(counts) > max(most, 1):
+        verdict.add("duplicates", f"{said} ({says}) has {counts} copies")
     elif max(counts) > most:
-        verdict.add("wrong_state", f"{said} says {status} and has {counts} copies")
-    if status in LEFT and min(counts) < 1:
-        verdict.add("lost", f"{said} says {status} and has {counts} copies")
-    if entry:
-        for line in _untrue(order, entry, status):
+        verdict.add("wrong_state", f"{said} says {says} and has {counts} copies")
+    if min(counts) < sum(status in LEFT for status in statuses):
+        verdict.add("lost", f"{said} says {says} and has {counts} copies")
+    for entry in found:
+        for line in _untrue(order, entry, str(entry["status"])):
             verdict.add("wrong_state", f"{said}, {entry['id']}: {line}")
 
 
@@ -196,9 +214,10 @@ def _untrue(order: Order, entry: Mapping[str, Any], status: str) -> Iterator[str
         yield f"outcome_unknown where it can be known: {trail}"
     if status == "failed" and not abandoned:
         yield f"failed by {json.loads(entry.get('fault') or '{}').get('code')}: {trail}"
-    if status == "cancelled" and not (order.cancel_asked or abandoned):
+    asked = order.cancel_asked and not entry.get("resend_of")
+    if status == "cancelled" and not (asked or abandoned):
         yield f"cancelled, though nobody asked: {trail}"
-    if order.cancelled and status != "cancelled":
+    if order.cancelled and not entry.get("resend_of") and status != "cancelled":
         yield f"{status}, though the answer said cancelled: {trail}"
 
 
@@ -218,7 +237,7 @@ def judge_drafts(
     orders = {order.subject: order for order in model.orders}
     for message in messages:
         order = orders.get(message["subject"])
-        found = {statuses.get(entry, "") for entry in order.entries} if order else set()
+        found = {statuses.get(entry, "") for entry in order.entries | order.again} if order else set()
         lies = (
             message["is_draft"] and message["folder"] == "drafts"
         )  # what was removed lies elsewhere, and stays a draft

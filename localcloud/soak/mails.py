@@ -43,6 +43,21 @@ def letter(number: int, files: list[dict[str, object]], *, send_at: str = "") ->
     }
 
 
+TEMPLATE = {
+    "to": "{{ payload.to }}",
+    "bcc": "{{ payload.bcc }}",
+    "subject": "{{ payload.subject }}",
+    "text": "Your order {{ payload.number }} is on its way.",
+}
+"""The template of a hook that makes a message of what `call` returns."""
+
+
+def call(number: int) -> dict[str, object]:
+    """Return what software posts to a hook to have message *number* sent."""
+    to, bcc = recipients_of(number)
+    return {"number": number, "to": to, "bcc": bcc, "subject": subject_of(number)}
+
+
 def subject_of(number: int) -> str:
     """Return the subject by which a copy of message *number* is known."""
     return f"Order {number} of the soak"

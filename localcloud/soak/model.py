@@ -41,12 +41,17 @@ class Reader:
 
 @dataclass
 class Box:
-    """One outgoing connection of a *person*; *gone* once it was deleted, *discarded* with whatever was open."""
+    """
+    One outgoing connection of a *person*; *gone* once it was deleted, *discarded* with whatever was open.
+
+    *token* lets software send, *hook* is the secret part of a hook's address ('' without one).
+    """
 
     person: str
     address: str
     connection_id: str
     token: str
+    hook: str = ""
     gone: bool = False
     discarded: bool = False
 
@@ -56,13 +61,17 @@ class Order:
     """
     One message to send through *box*, posted under *key* until it is answered, or once only if it *gives_up*.
 
+    Where it goes out *by_hook*, the key is what the hook makes of its *body*.
+
     *entries* are the ids that answers of 202 named, *refused* the status of another answer, *cancelled* tells that an
-    answer said so. *files* are the SHA-256 of what is attached, *send_at* the time before which nothing may leave.
+    answer said so, *resent* that it may have been sent again, in the entries *again*. *files* are the SHA-256 of what
+    is attached, *send_at* the time before which nothing may leave.
     """
 
     number: int
     box: Box
     gives_up: bool = False
+    by_hook: bool = False
     body: dict[str, Any] = field(default_factory=dict)
     posted: bool = False
     entries: set[str] = field(default_factory=set)
@@ -71,6 +80,8 @@ class Order:
     cancelled: bool = False
     files: list[str] = field(default_factory=list)
     send_at: str = ""
+    resent: bool = False
+    again: set[str] = field(default_factory=set)
 
     @property
     def key(self) -> str:
@@ -95,13 +106,19 @@ class Order:
 
 @dataclass
 class Model:
-    """Everything that was done to the product and must have its effect; safe to change from several threads."""
+    """
+    Everything that was done to the product and must have its effect; safe to change from several threads.
+
+    Of the events *erasing* the content may be gone, and what was still to be done; of those *erased* it must be.
+    """
 
     readers: dict[str, Reader] = field(default_factory=dict)
     boxes: dict[str, Box] = field(default_factory=dict)
     mails: list[Mail] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
+    erasing: set[str] = field(default_factory=set)
+    erased: set[str] = field(default_factory=set)
     made: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 

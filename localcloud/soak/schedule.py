@@ -15,6 +15,8 @@ READERS = tuple(f"{form}{number}" for number in range(2) for form in ("read", "m
 """People whose mail is fetched, each named by what follows the fetch."""
 SENDERS = ("plain0", "plain1", "again", "renamed", "late", "lingers", "direct0", "direct1")
 """People from whose mailboxes mail is sent; those named direct grant no right to make drafts."""
+HOOKED = ("plain0", "renamed", "lingers")
+"""Senders that have a hook beside their token."""
 MAILS = ("plain", "eight_bit", "attached", "same_id")
 CLOCK_SECONDS = 120
 QUIET_END = 4.0
@@ -69,6 +71,7 @@ def _send(chance: random.Random) -> dict[str, Any]:
     return {
         "person": person,
         "host": chance.randrange(HOSTS),
+        "hook": person in HOOKED and files == "none",
         # Without the right to make drafts a large mail is refused, as the design says.
         "files": "small" if person.startswith("direct") else files,
         "later": round(chance.uniform(1, 5), 1) if chance.random() < 0.2 else 0,
@@ -107,6 +110,24 @@ def _connection(chance: random.Random) -> dict[str, Any]:
     }
 
 
+def _again(chance: random.Random) -> dict[str, Any]:
+    way = chance.choice(("redeliver", "redeliver_all", "erase", "resend", "resend"))
+    return {
+        "way": way,
+        "person": chance.choice(SENDERS if way == "resend" else READERS),
+        "host": chance.randrange(HOSTS),
+        "pick": round(chance.random(), 3),
+    }
+
+
+def _pages(chance: random.Random) -> dict[str, Any]:
+    return {
+        "mode": chance.choice(("delta_empty_pages", "delta_duplicates", "delta_removed_first")),
+        "person": chance.choice(READERS),
+        "seconds": round(chance.uniform(3, 15), 1),
+    }
+
+
 def _organisation(chance: random.Random) -> dict[str, Any]:
     return {
         "organisation": chance.randrange(2),
@@ -123,6 +144,8 @@ KINDS = (
     Kind("outage", 30.0, 12.0, _outage),
     Kind("storage", 30.0, 8.0, lambda chance: {"pause": round(chance.uniform(0.3, 4), 1)}),
     Kind("connection", 9.0, 10.0, _connection),
+    Kind("again", 5.0, 8.0, _again),
+    Kind("pages", 12.0, 2.0, _pages),
     Kind("rotate", 40.0, 15.0, _organisation),
     Kind("revoke", 60.0, 25.0, _organisation),
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from localcloud.soak.mails import content, letter
+from localcloud.soak.mails import call, content, letter
 from localcloud.soak.model import Order
 from localcloud.soak.stage import Stage, UnansweredError
 
@@ -34,13 +34,16 @@ class Senders:
         token = order.box.token
         with contextlib.suppress(httpx.TransportError):
             order.posted = True
-            answer = self.stage.ask("POST", "messages", order.body, host=host, token=token, key=order.key)
+            if order.by_hook:
+                answer = self.stage.ask("POST", f"hooks/{order.box.hook}", order.body, host=host, token=token)
+            else:
+                answer = self.stage.ask("POST", "messages", order.body, host=host, token=token, key=order.key)
             with self.stage.model.lock:
                 if answer.status_code == 202:
                     order.entries.add(str(answer.json()["id"]))
                 elif answer.status_code < 500 and answer.status_code != 429:
                     order.refused = answer.status_code
-            self.counts[f"post {answer.status_code}"] += 1
+            self.counts[f"{'hook' if order.by_hook else 'post'} {answer.status_code}"] += 1
 
     def send(self, details: dict[str, Any]) -> None:
         """Post a message until it is answered or given up, and cancel it if that is asked for."""
@@ -49,7 +52,8 @@ class Senders:
         files = self._files(order, details["files"], host)
         later = datetime.now(UTC) + timedelta(seconds=details["later"])
         order.send_at = later.isoformat() if details["later"] else ""
-        order.body = letter(order.number, files, send_at=order.send_at)
+        order.by_hook = details["hook"] and not details["later"]
+        order.body = call(order.number) if order.by_hook else letter(order.number, files, send_at=order.send_at)
         if details["twice"]:
             with ThreadPoolExecutor(2) as pair:
                 list(pair.map(lambda number: self.post(order, number), (0, 1)))

@@ -17,8 +17,9 @@ from localcloud.faults.sending import WITHOUT_DRAFTS
 from localcloud.host.clock import OFFSET
 from localcloud.processes import HostProcess
 from localcloud.receiver import Receiver
+from localcloud.soak.mails import TEMPLATE
 from localcloud.soak.model import Box, Model, Reader
-from localcloud.soak.schedule import READERS, SENDERS
+from localcloud.soak.schedule import HOOKED, READERS, SENDERS
 from localcloud.stack import Stack
 from localcloud.story import Organisation, Story
 
@@ -164,11 +165,22 @@ class Stage:
             "mailbox": address,
             "name": name,
             "send_rate": 0,
+            "recipient_allow_list": ["@outside.example"],  # a hook lets its callers name the recipients
         }
         made = self._made(body, lambda: None, host)
         token = self.insist("POST", f"connections/{made['id']}/tokens", {"scope": "send"}, host=host)
+        box = Box(person, address, made["id"], token.raise_for_status().json()["token"])
+        box.hook = self._hook(made["id"], host) if person in HOOKED else ""
         with self.model.lock:
-            self.model.boxes[person] = Box(person, address, made["id"], token.raise_for_status().json()["token"])
+            self.model.boxes[person] = box
+
+    def _hook(self, connection_id: str, host: int) -> str:
+        """Make a hook, whose calls name their mail by number; return its secret part."""
+        path = f"connections/{connection_id}"
+        self.insist("PUT", f"{path}/templates/order", TEMPLATE, host=host).raise_for_status()
+        hook = {"template": "order", "dedupe_key": "{{ payload.number }}"}
+        made = self.insist("POST", f"{path}/hooks", hook, host=host)
+        return str(made.raise_for_status().json()["url"]).rpartition("/")[2]
 
     def path_of(self, person: str) -> str:
         """Return the newest path of a person's connections at the receiver."""

@@ -213,6 +213,7 @@ class Remembered(Records):
     held: dict[str, list[dict[str, Any]]]
 
     def rows(self, table: str) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a table."""
         yield from self.held.get(table, [])
 
     def _buried(self) -> Iterator[str]:

@@ -93,6 +93,25 @@ def test_received_mail_is_held_against_its_events(
 
 
 @pytest.mark.parametrize(
+    ("held", "served", "erased", "broken"),
+    [
+        (HELD, {"rcv_1.x": "410"}, True, []),
+        (HELD, {"rcv_1.x": SHA}, True, ["wrong_state"]),
+        (HELD, {"rcv_1.x": SHA}, False, []),
+        (replace(HELD, is_read=False), {"rcv_1.x": "410"}, False, []),
+    ],
+)
+def test_mail_that_was_erased_is_served_no_more(
+    held: Held, served: dict[str, str], erased: bool, broken: list[str]
+) -> None:
+    """Where the answer was lost it may be here or not; what was to follow in its mailbox may never come."""
+    model = reading()
+    model.erasing, model.erased = {"rcv_1.x"}, {"rcv_1.x"} if erased else set()
+
+    assert broken == intake(model, [held], [EVENT], served)
+
+
+@pytest.mark.parametrize(
     ("form", "lineages", "connections", "broken"),
     [
         ("read", ("conn_1", "+conn_2"), ("conn_1",), []),
@@ -126,6 +145,9 @@ def order(**details: Any) -> Order:
     return Order(1, Box(**known), **details)
 
 
+AGAIN = sent("sent", id="msg_2", resend_of="msg_1")
+
+
 @pytest.mark.parametrize(
     ("asked", "entries", "copies", "broken"),
     [
@@ -147,7 +169,26 @@ def order(**details: Any) -> Order:
         (order(entries={"msg_1"}, cancel_asked=True), [sent("cancelled", "cancel")], 1, ["wrong_state"]),
         (order(entries={"msg_1"}, cancel_asked=True, cancelled=True), [sent("accepted")], 1, ["wrong_state"]),
         (order(entries={"msg_1"}), [sent("outcome_unknown", "lost", "give_up")], 1, ["wrong_state"]),
+        (order(entries={"msg_1"}, resent=True), [sent("failed"), AGAIN], 1, ["wrong_state"]),
         (order(entries={"msg_1"}, person="direct0"), [sent("outcome_unknown", "lost_direct")], 1, []),
+        (order(entries={"msg_1"}, cancel_asked=True, resent=True), [sent("cancelled"), AGAIN], 1, []),
+        (order(entries={"msg_1"}, cancel_asked=True, resent=True), [sent("cancelled"), AGAIN], 0, ["lost"]),
+        (order(entries={"msg_1"}, cancel_asked=True, resent=True), [sent("cancelled"), AGAIN], 2, ["duplicates"]),
+        (order(entries={"msg_1"}, cancel_asked=True), [sent("cancelled"), AGAIN], 1, ["duplicates"]),
+        (order(entries={"msg_1"}, again={"msg_9"}, resent=True), [sent("sent")], 1, ["lost"]),
+        (
+            order(entries={"msg_1"}, person="direct0", resent=True),
+            [sent("outcome_unknown", "lost_direct"), AGAIN],
+            2,
+            [],
+        ),
+        (order(gives_up=True, gone=True), [sent("sent", subject="", PartitionKey="conn_1")], 1, []),
+        (
+            order(gives_up=True, gone=True),
+            [sent("cancelled", "abandon", subject="", PartitionKey="conn_1")],
+            1,
+            ["wrong_state"],
+        ),
         (order(entries={"msg_1"}, person="direct0"), [sent("outcome_unknown", "lost_direct")], 2, ["duplicates"]),
         (order(entries={"msg_1"}, gone=True, discarded=True), [sent("outcome_unknown", "abandon")], 1, []),
         (order(entries={"msg_1"}, gone=True), [sent("outcome_unknown", "abandon")], 0, ["wrong_state"]),
@@ -203,9 +244,14 @@ RUN = {"PartitionKey": "0", "RowKey": "b|box|run|conn_1", "next_at": "2026-01-01
 PAST = {"PartitionKey": "0", "RowKey": "due|20260101T000000001Z|fetch|conn_1"}
 
 
+DELIVERED = {"PartitionKey": "0", "RowKey": "b|box|dlv|conn_1"}
+
+
 @pytest.mark.parametrize(
     ("rows", "stuck"),
     [
+        ([{**DELIVERED, "redelivery": '{"finished_at":""}'}], ["redelivery unfinished"]),
+        ([{**DELIVERED, "redelivery": '{"finished_at":"2026-01-01T00:00:00.000Z"}'}], []),
         ([BOX], []),
         ([{**BOX, "holder": "someone"}], ["turn held"]),
         ([{**BOX, "holder": "someone", "lease_until": "2999-01-01T00:00:00.000Z"}], ["turn held"]),

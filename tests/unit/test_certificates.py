@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from shared import certificates
 from shared.proofs import AuthMethod, TypedProof, examine_proof
 from shared.times import from_text
 from tests.fakes import MovableClock
@@ -106,3 +107,18 @@ def test_neither_key_nor_passphrase_shows_in_a_text() -> None:
 def test_keys_that_begin_and_never_end_take_no_time() -> None:
     """Each beginning was searched for an end through all that follows, which took the square of the text's length."""
     assert [("/certificate", "no_private_key")] == faults_of("-----BEGIN PRIVATE KEY-----\n" * 40_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "rounds"),
+    [(pfx(KEY, MADE, WORDS), 20_000), (CERTIFICATE + key_pem(KEY, WORDS), 2048)],
+    ids=["pfx", "pem"],
+)
+def test_a_file_that_would_be_hashed_for_minutes_is_refused(
+    text: str, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its count is read before its passphrase is tried: 2,147,483,647 rounds would hold a thread for half an hour."""
+    assert [] == faults_of(text, WORDS)
+    monkeypatch.setattr(certificates, "MOST_ROUNDS", rounds - 1)
+
+    assert [("/certificate", "too_many_iterations")] == faults_of(text, WORDS)

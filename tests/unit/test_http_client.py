@@ -41,10 +41,9 @@ def test_a_bomb_comes_in_pieces_that_fit() -> None:
         lambda http: http.request(MAILBOX, "GET", "messages"),
         lambda http: list(http.stream(MAILBOX, "messages/a/$value")),
     ],
+    ids=["whole", "streamed"],
 )
-def test_an_answer_compressed_twice_or_unasked_is_tried_again(
-    coding: str, read: Callable[[GraphHttp], object]
-) -> None:
+def test_an_answer_compressed_twice_or_unasked_is_tried_again(coding: str, read: Callable[[GraphHttp], object]) -> None:
     """Whatever its first layer holds, no bound would be true of the second."""
     with pytest.raises(Unreachable):
         read(GraphHttp(client(gzip.compress(gzip.compress(b"{}")), coding)))

@@ -86,7 +86,9 @@ def test_a_run_that_cannot_be_read_is_left_out(intake: tuple[World, str]) -> Non
 def test_received_mail_that_cannot_be_read_is_left_out(intake: tuple[World, str]) -> None:
     """The list shows the others."""
     world, key = intake
-    received = Received(world.tables, world.blobs.received, world.wakeups, lambda: b"k", "https://x.example", world.clock)
+    received = Received(
+        world.tables, world.blobs.received, world.wakeups, lambda: b"k", "https://x.example", world.clock
+    )
     before = len(received.page(key, 50, "", Wanted()).items)
     row = world.tables.receipts.read(key, "m|", "m~").rows[0]
     world.tables.receipts.commit(key, [Update(row.key, STRANGE, ANY)])
