@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.aftercare import TIDY_AFTER
+from shared.box import Box
 from shared.codes import Code
-from shared.connections import Connection, Delivery, Direction, Run, connection_key, delivery_key, run_key
+from shared.connections import Connection, Delivery, Direction, Run, box_key, connection_key, delivery_key, run_key
 from shared.errors import Conflict, InvalidRequest, NotFound, RowMissing
 from shared.identifiers import box_of, is_connection_id, shard_of, split_grant_id
 from shared.ports import ANY, Delete, Insert, Operation, Row, Tables, Update
@@ -130,6 +131,26 @@ def tombstone(found: Found, *, discarded: bool = False) -> Tombstone:
         light=run.light,
         resync=run.resync,
     )
+
+
+def refuse_fetching(found: Found) -> None:
+    """
+    Raise `Conflict` (work_pending) while somebody fetches for the connection.
+
+    What a fetch has stored counts as taken only once its run is committed; but the mail may be moved or deleted in the
+    mailbox by then, and a connection that comes after this one would look for it where it is no more. A fetch that
+    begins later writes the run row, which a deletion is fenced by.
+    """
+    row = found.rows.get(box_key(found.connection.box))
+    box = decode(Box, row.values) if row else Box()
+    if found.run.claim and box.holder == found.run.claim and from_text(box.lease_until) > found.storage_time:
+        detail = "Mail is fetched at this moment. Wait a little, or delete with ?discard=true to give up what it takes."
+        raise Conflict(detail, Code.WORK_PENDING)
+
+
+def woken_by(found: Found) -> DueRow:
+    """Return the due row, due now, that speaks of no state of the run: who it wakes looks for himself."""
+    return DueRow(found.storage_time, SEND, found.connection.id)
 
 
 def tidying(found: Found) -> DueRow:

@@ -25,6 +25,8 @@ from localcloud.soak.stage import Stage, UnansweredError
 from localcloud.soak.troubles import ENTRA, GONE, GRAPH, INVALID_CLIENT, RECEIVER, VAULT
 
 START_SECONDS = 25.0
+_WIDE = ("any", "trouble")
+"""Lanes in which several things are done at once."""
 
 
 @dataclass
@@ -55,6 +57,7 @@ class Actors:
             "rotate": [f"organisation {details.get('organisation')}"],
             "revoke": [f"organisation {details.get('organisation')}"],
             "outage": ["outage"],
+            "trouble": ["trouble"],
         }.get(action.kind, ["any"])
         for lane in lanes:
             self._all.append(self._lane(lane).submit(self._do, action, lane))
@@ -68,7 +71,7 @@ class Actors:
 
     def _lane(self, name: str) -> ThreadPoolExecutor:
         if name not in self._lanes:
-            self._lanes[name] = ThreadPoolExecutor(16 if name == "any" else 1, name)
+            self._lanes[name] = ThreadPoolExecutor(16 if name in _WIDE else 1, name)
         return self._lanes[name]
 
     @staticmethod
@@ -170,10 +173,12 @@ class Actors:
         name, person, times = details["name"], details["person"], details["times"]
         control, model = self.stage.stack.control, self.stage.model
         if details["where"] == "receiver":
-            self.stage.receiver.troubles[self.stage.path_of(person)] = [RECEIVER[name]] * (1 if name == GONE else times)
+            waiting = [RECEIVER[name]] * (1 if name == GONE else times)
+            self.stage.receiver.troubles[self.stage.path_of(person)] = waiting
+            time.sleep(details["pause"])
             if name == GONE:
-                time.sleep(details["pause"])
                 self.administrators.enable(person, details["host"])
+            waiting.clear()
             return
         service, pool = {"graph": ("graph", GRAPH), "entra": ("entra", ENTRA), "vault": ("vault", VAULT)}[
             details["where"]
@@ -181,7 +186,10 @@ class Actors:
         operation, effect = pool[name]
         address = model.readers[person].address if person in model.readers else model.boxes[person].address
         keyed = service == "graph" and operation != "batch" and not details["anyone"]
-        control.add_fault(service, operation, effect, times=times, **({"key": address} if keyed else {}))
+        fault = control.add_fault(service, operation, effect, times=times, **({"key": address} if keyed else {}))
+        # Were troubles to wait for whoever comes, all mailboxes would soon be backing off, and nothing happen any more.
+        time.sleep(details["pause"])
+        control.remove_fault(fault)
 
     def _outage(self, details: dict[str, Any]) -> None:
         control, where = self.stage.stack.control, details["where"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,20 +40,27 @@ class Ending:
     say: Callable[[str], None]
 
     def drain(self) -> Verdict:
-        """Take every trouble back, wait until nothing is left to be done, and return what is wrong then."""
+        """
+        Take every trouble back, wait until nothing is left to be done, and return what is wrong then.
+
+        It is given up where `DRAIN_SECONDS` bring nothing nearer to quiet, though Graph asked for no pause.
+        """
         self._calm()
         self._repair()
-        began = nudged = time.monotonic()
-        self._nudge()
+        began = nudged = moved = time.monotonic()
+        least = math.inf
+        self.nudge()
         while True:
             self._post_missing()
             verdict = self.look()
             now = time.monotonic()
-            if verdict.holds or (now - began > DRAIN_SECONDS and not self._asked_to_wait()):
+            if verdict.total < least or self._asked_to_wait():
+                least, moved = min(least, verdict.total), now
+            if verdict.holds or now - moved > DRAIN_SECONDS:
                 break
             if now - nudged > NUDGE_SECONDS:
                 self.say(f"Not quiet yet: {'; '.join(verdict.some())}")
-                self._nudge()
+                self.nudge()
                 nudged = time.monotonic()
             time.sleep(1)
         self.say(f"Quiet after {time.monotonic() - began:.0f} s" if verdict.holds else "Not quiet in time")
@@ -114,7 +122,7 @@ class Ending:
                 stage.model.gone.add(box.connection_id)
                 stage.connect_sender(person)
 
-    def _nudge(self) -> None:
+    def nudge(self) -> None:
         """Let every connection go on at once, as an administrator can: what waits would come by itself, but later."""
         for reader in self.stage.model.readers.values():
             path = f"connections/{reader.connection_id}"

@@ -65,9 +65,14 @@ class Verdict:
         return [f"{name} {len(lines)}, such as: {lines[0]}" for name, lines in self.broken.items() if lines]
 
     @property
+    def total(self) -> int:
+        """How many breaches there are."""
+        return sum(map(len, self.broken.values()))
+
+    @property
     def holds(self) -> bool:
         """Whether nothing is broken."""
-        return not any(self.broken.values())
+        return not self.total
 
 
 def judge_intake(

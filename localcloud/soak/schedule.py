@@ -88,7 +88,7 @@ def _trouble(chance: random.Random) -> dict[str, Any]:
         "name": chance.choice(TROUBLES[where]),
         "person": chance.choice(READERS + SENDERS if where == "graph" else READERS),
         "host": chance.randrange(HOSTS),
-        "pause": round(chance.uniform(2, 5), 1),
+        "pause": round(chance.uniform(4, 12), 1),
         "anyone": chance.random() < 0.6,
         "times": chance.randint(1, 3),
     }

@@ -23,9 +23,11 @@ from shared.connection_rows import (
     fence,
     find,
     leave_grant,
+    refuse_fetching,
     tidying,
     tombstone,
     tombstone_key,
+    woken_by,
 )
 from shared.connections import Connection, Direction, connection_key, delivery_key, run_key
 from shared.errors import (
@@ -44,7 +46,7 @@ from shared.outbox.rows import GATE_KEY
 from shared.ports import ANY, Clock, Delete, GraphDirectory, Operation, Tables, Update, Upsert, Vault, Wakeups, Webhooks
 from shared.refusals import refuse_if
 from shared.rows import encode
-from shared.schedule import SEND, DueRow, Wakeup
+from shared.schedule import SEND, Wakeup
 from shared.times import from_text
 from shared.tokens import Tokens
 from shared.waking import wake
@@ -135,7 +137,7 @@ class ConnectionChanges:
         """
         Remove the connection; a tombstone keeps mailbox, folder and cursor, and its housekeeping purges what it kept.
 
-        No error where it is gone. Raises `Conflict` (work_pending) with counts while mail is undelivered or not yet
+        No error where it is gone. Raises `Conflict` (work_pending) while mail is fetched, undelivered or not yet
         marked, or sends are open, unless *discard*: mail that is given up is not fetched again. A *dry_run* only asks.
         """
         while True:
@@ -144,6 +146,7 @@ class ConnectionChanges:
             except NotFound:
                 return
             if not discard:
+                refuse_fetching(found)
                 self._refuse_pending(connection_id)
             if dry_run:
                 return
@@ -153,7 +156,7 @@ class ConnectionChanges:
                 self._close(connection_id, discard=discard)
             if self._removed(found, discard=discard):
                 if outgoing:
-                    wake(self.wakeups, Wakeup(SEND, connection_id, due=_woken_by(found).key))
+                    wake(self.wakeups, Wakeup(SEND, connection_id, due=woken_by(found).key))
                 leave_grant(self.tables, connection_id, found.connection.grant_id)
                 self.audit.write("connection.delete", "discarded" if discard else "done", connection_id=connection_id)
                 return
@@ -224,7 +227,7 @@ class ConnectionChanges:
             operations.append(Delete(delivery, found.etag(delivery)))
             dues.append(found.delivery.due)
         if connection.direction is Direction.OUTGOING:
-            last = _woken_by(found)
+            last = woken_by(found)
             operations += [Upsert(one.key, one.values) for one in (last, tidying(found))]
             dues = [due for due in dues if due != last.key]
         dues.append(str(kept.values.get("due", "")) if kept else "")
@@ -268,15 +271,10 @@ def _of_outgoing(found: Found, after: Connection) -> Consequences:
     run = replace(found.run, config_version=after.version)
     if not after.enabled or found.connection.enabled:
         return Consequences([changed_run(found, run)], [], [])
-    run, due = replace(run, fault=None, failures=0, failing_since=""), _woken_by(found)
+    run, due = replace(run, fault=None, failures=0, failing_since=""), woken_by(found)
     # No seq: the run waits for the end of the hold, and word of that state would be dropped.
     wakeups = [Wakeup(SEND, found.connection.id, due=due.key)]
     return Consequences([changed_run(found, run), Upsert(due.key, due.values)], [], wakeups)
-
-
-def _woken_by(found: Found) -> DueRow:
-    """Return the due row, due now, that speaks of no state of the run: who it wakes looks for himself."""
-    return DueRow(found.storage_time, SEND, found.connection.id)
 
 
 def _kept(found: Found, values: Mapping[str, Any]) -> dict[str, Any]:

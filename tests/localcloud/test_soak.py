@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 
 from localcloud.__main__ import main
 from localcloud.faults.records import Records
+from localcloud.soak.actors import Actors
+from localcloud.soak.ending import Ending
 from localcloud.soak.judge import Announced, Copy, Held, Verdict, judge_blobs, judge_drafts, judge_intake, judge_sending
 from localcloud.soak.model import Box, Model, Order, Reader
-from localcloud.soak.schedule import KINDS, plan
+from localcloud.soak.schedule import KINDS, Action, plan
 from localcloud.soak.troubles import TROUBLES
 
 SHA = "a" * 64
@@ -308,3 +311,63 @@ def test_drafts_that_nobody_will_send_are_orphans(status: str, folder: str, orph
     judge_drafts(Model(orders=[asked]), [message], [{"id": "msg_1", "status": status}] if status else [], verdict)
 
     assert orphans == len(verdict.broken["orphans"])
+
+
+class Cloud:
+    """Stands for the control endpoint: keeps what was scripted and not taken back."""
+
+    def __init__(self) -> None:
+        self.faults: dict[str, str] = {}
+        self.made = 0
+
+    def add_fault(self, service: str, operation: str, _effect: dict[str, Any], **_details: Any) -> str:
+        """Script a fault."""
+        self.made += 1
+        self.faults[str(self.made)] = f"{service} {operation}"
+        return str(self.made)
+
+    def remove_fault(self, identifier: str) -> None:
+        """Take it back."""
+        del self.faults[identifier]
+
+
+def staged(**parts: Any) -> Any:
+    """Return a stage of nothing but *parts*."""
+    return SimpleNamespace(over=False, model=reading(), **parts)
+
+
+def test_troubles_that_nobody_meets_end() -> None:
+    """Were they to wait, all mailboxes would back off in the end, and a long soak would try nothing any more."""
+    cloud, receiver = Cloud(), SimpleNamespace(troubles={})
+    stage = staged(stack=SimpleNamespace(control=cloud), receiver=receiver, path_of=lambda person: f"{person}-1")
+    actors = Actors(stage, lambda *_: None)
+    about = {"person": "read0", "times": 3, "pause": 0.0, "host": 0, "anyone": False}
+    actors.begin(Action(0, "trouble", 0, {**about, "where": "graph", "name": "list 503"}))
+    actors.begin(Action(0, "trouble", 1, {**about, "where": "receiver", "name": "429"}))
+    actors.finish()
+
+    assert (1, {}) == (cloud.made, cloud.faults)
+    assert {"read0-1": []} == receiver.troubles
+
+
+@pytest.mark.parametrize(
+    ("status", "retrying", "asked"),
+    [
+        ("active", [], ["PATCH True", "POST fetch"]),
+        ("paused", [], ["PATCH False", "PATCH True", "POST fetch"]),
+        ("active", ["rcv_1.x"], ["PATCH True", "POST retry", "POST fetch"]),
+    ],
+)
+def test_what_waits_for_long_is_asked_for_at_the_end(status: str, retrying: list[str], asked: list[str]) -> None:
+    """A destination that is tried once in 15 minutes, and mail whose next try is as far off, go on at once."""
+    calls: list[str] = []
+
+    def insist(method: str, path: str, body: Any = None) -> Any:
+        if method != "GET":
+            calls.append(f"{method} {body['enabled'] if body else path.rpartition('/')[2]}")
+        return SimpleNamespace(json=lambda: {"destination": {"status": status}})
+
+    stage = staged(insist=insist, listed=lambda *_, **__: [{"id": one} for one in retrying])
+    Ending(stage, Actors(stage, lambda *_: None), lambda _: None).nudge()
+
+    assert asked == calls

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.codes import Code
 from shared.connection_admin.rules import NewConnection
 from shared.connection_rows import Tombstone, find, tombstone_key
 from shared.connections import Connection, delivery_key
@@ -122,6 +123,7 @@ def test_mail_whose_fetch_never_finished_is_not_taken_twice(mailbox: Mailbox) ->
     with pytest.raises(StorageUnavailable):
         mailbox.fetch(connection)
     mailbox.delivered(connection)
+    mailbox.admin.clock.advance(120)
     mailbox.admin.changes.delete(connection.id)
     mailbox.graph.arrive("c")
 
@@ -130,6 +132,55 @@ def test_mail_whose_fetch_never_finished_is_not_taken_twice(mailbox: Mailbox) ->
     mailbox.fetch(heir)
 
     assert hashes("c") == mailbox.taken(heir)
+
+
+def test_a_connection_is_not_deleted_under_a_fetch(mailbox: Mailbox) -> None:
+    """What the fetch stores is moved in the mailbox before anybody delivers it: an heir would look for it in vain."""
+    connection = mailbox.admin.connection(mailbox.grant, start="all")
+    refused: list[Code] = []
+
+    def delete(method: str) -> None:
+        if method == "contents":
+            with pytest.raises(Conflict) as error:
+                mailbox.admin.changes.delete(connection.id)
+            refused.append(error.value.code)
+
+    mailbox.graph.failures.before = delete
+    mailbox.fetch(connection)
+
+    assert Code.WORK_PENDING in refused
+    assert hashes("a", "b") == mailbox.taken(connection)
+
+
+def test_a_fetch_that_begins_while_the_deletion_looks_refuses_it_too(mailbox: Mailbox) -> None:
+    """Nothing was open when it looked; its transaction is fenced by the record that the fetch has written since."""
+    connection = mailbox.admin.connection(mailbox.grant, start="all")
+    begun: list[str] = []
+
+    def fetch(method: str) -> None:
+        if method == "commit" and not begun:
+            begun.append(method)
+            mailbox.fetch(connection)
+
+    mailbox.admin.tables.connections.failures.before = fetch
+    with pytest.raises(Conflict):
+        mailbox.admin.changes.delete(connection.id)
+
+    assert hashes("a", "b") == mailbox.taken(connection)
+
+
+def test_who_gives_up_what_is_open_may_delete_under_a_fetch(mailbox: Mailbox) -> None:
+    """With discard nothing is waited for; the fetch loses its record and writes nothing more."""
+    connection = mailbox.admin.connection(mailbox.grant, start="all")
+
+    def delete(method: str) -> None:
+        if method == "contents":
+            mailbox.admin.changes.delete(connection.id, discard=True)
+
+    mailbox.graph.failures.before = delete
+    mailbox.fetch(connection)
+
+    assert mailbox.stone(connection).discarded
 
 
 def _fail_nth(mailbox: Mailbox, method: str, number: int, *, after_effect: bool = False) -> Callable[[str], None]:
