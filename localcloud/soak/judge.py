@@ -237,15 +237,25 @@ def judge_blobs(blobs: Mapping[str, Collection[str]], named: Collection[str], ve
 def judge_drafts(
     model: Model, messages: Collection[Mapping[str, Any]], entries: Collection[Mapping[str, Any]], verdict: Verdict
 ) -> None:
-    """Hold what a mailbox holds, all of it older than its grace, against the *entries*; evidence may stay."""
-    statuses = {str(entry["id"]): str(entry["status"]) for entry in entries}
+    """
+    Hold what a mailbox holds, all of it older than its grace, against the *entries*; evidence may stay.
+
+    So may the draft that an entry names which failed by a refusal: only those of unattempted ones are removed (design,
+    6-send, Housekeeping).
+    """
+    by_id = {str(entry["id"]): entry for entry in entries}
     orders = {order.subject: order for order in model.orders}
     for message in messages:
+        if not message["is_draft"] or message["folder"] != "drafts":  # what was removed lies elsewhere, still a draft
+            continue
         order = orders.get(message["subject"])
-        found = {statuses.get(entry, "") for entry in order.entries | order.again} if order else set()
-        lies = (
-            message["is_draft"] and message["folder"] == "drafts"
-        )  # what was removed lies elsewhere, and stays a draft
-        if lies and not found & {"sending", "outcome_unknown"}:
+        found = [by_id[one] for one in order.entries | order.again if one in by_id] if order else []
+        if not any(_keeps(entry, message["immutable_id"]) for entry in found):
             gone = " of a deleted connection" if order and order.box.gone else ""
-            verdict.add("orphans", f"draft of order {order.number if order else '?'}{gone}: {sorted(found)}")
+            says = sorted(str(entry["status"]) for entry in found)
+            verdict.add("orphans", f"draft of order {order.number if order else '?'}{gone}: {says}")
+
+
+def _keeps(entry: Mapping[str, Any], draft_id: str) -> bool:
+    refused = entry["status"] == "failed" and entry.get("attempt") and entry.get("draft_id") == draft_id
+    return entry["status"] in ("sending", "outcome_unknown") or bool(refused)

@@ -293,22 +293,25 @@ def test_blobs_that_nothing_names_are_orphans() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "folder", "orphans"),
+    ("entry", "folder", "orphans"),
     [
-        ("sent", "drafts", 1),
-        ("sent", "recoverableitemsdeletions", 0),
-        ("cancelled", "drafts", 1),
-        ("outcome_unknown", "drafts", 0),
-        ("", "drafts", 1),
+        (sent("sent"), "drafts", 1),
+        (sent("sent"), "recoverableitemsdeletions", 0),
+        (sent("cancelled"), "drafts", 1),
+        (sent("outcome_unknown"), "drafts", 0),
+        (None, "drafts", 1),
+        (sent("failed", attempt=1, draft_id="draft"), "drafts", 0),
+        (sent("failed", attempt=1, draft_id="another"), "drafts", 1),
+        (sent("failed", attempt=0, draft_id="draft"), "drafts", 1),
     ],
 )
-def test_drafts_that_nobody_will_send_are_orphans(status: str, folder: str, orphans: int) -> None:
-    """Only a draft that may tell what became of a mail stays."""
+def test_drafts_that_nobody_will_send_are_orphans(entry: dict[str, Any] | None, folder: str, orphans: int) -> None:
+    """Only a draft that may tell what became of a mail stays, and the one that Graph refused to send."""
     verdict = Verdict()
     asked = order(entries={"msg_1"})
-    message = {"is_draft": True, "folder": folder, "subject": asked.subject}
+    message = {"is_draft": True, "folder": folder, "subject": asked.subject, "immutable_id": "draft"}
 
-    judge_drafts(Model(orders=[asked]), [message], [{"id": "msg_1", "status": status}] if status else [], verdict)
+    judge_drafts(Model(orders=[asked]), [message], [entry] if entry else [], verdict)
 
     assert orphans == len(verdict.broken["orphans"])
 
