@@ -1,14 +1,16 @@
 """Filters of the lists of credentials, grants and connections, and what a wrong one is told."""
 
+import itertools
 from typing import Any
 
 import pytest
 
 from functions import connections_http, credentials_http, grants_http
 from functions.connections_http import ConnectionUseCases
-from shared.connection_admin import lists
+from shared.connection_admin import creation, lists
 from shared.connections import Direction
 from shared.grants import Grant
+from shared.identifiers import new_ulid
 from shared.signing import Signing
 from tests.scenes.administration import Administration
 from tests.scenes.calls import Caller
@@ -63,6 +65,9 @@ def test_pages_of_some_connections_miss_none(
 ) -> None:
     """A page ends where it is full, or where enough was looked at; the next goes on behind it."""
     monkeypatch.setattr(lists, "LOOKED_AT", 3)
+    # Ids made within one millisecond sort by chance.
+    milliseconds = itertools.count(1)
+    monkeypatch.setattr(creation, "new_connection_id", lambda box: f"conn_{box}{new_ulid(next(milliseconds))}")
     made = []
     for number in range(10):
         admin.clock.advance(1)
